@@ -1,0 +1,81 @@
+"""What a computation used, counted the same way everywhere."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+__all__ = ["Cost", "Meter", "peak_memory"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Gradients, Hessian-vector products, examples, seconds and peak bytes.
+
+    `gradients` and `hvps` count calls on an objective of any size; `examples` counts
+    examples passed through the model for a value, a gradient or a product, each pass once,
+    so that calls on small samples and on all the data can be compared. `peak_bytes` is the
+    largest resident memory of the whole process so far, 0 if not measured.
+    """
+
+    gradients: int = 0
+    hvps: int = 0
+    examples: int = 0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.gradients + other.gradients,
+            self.hvps + other.hvps,
+            self.examples + other.examples,
+            self.seconds + other.seconds,
+            max(self.peak_bytes, other.peak_bytes),
+        )
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@dataclass
+class Meter:
+    """Counts the work of an objective and of every subset and sample drawn from it.
+
+    `listener`, if set, is called with the number of examples of each pass: progress bars
+    hang on it, nothing else does.
+    """
+
+    gradients: int = 0
+    hvps: int = 0
+    examples: int = 0
+    listener: Callable[[int], None] | None = field(default=None, repr=False)
+
+    def passed(self, examples: int) -> None:
+        """Record one pass of `examples` examples through the model."""
+        self.examples += examples
+        if self.listener is not None:
+            self.listener(examples)
+
+    @contextmanager
+    def measure(self) -> Iterator[Callable[[], Cost]]:
+        """Yield a function that gives the cost since the block was entered."""
+        gradients, hvps, examples = self.gradients, self.hvps, self.examples
+        start = time.perf_counter()
+
+        def spent() -> Cost:
+            return Cost(
+                self.gradients - gradients,
+                self.hvps - hvps,
+                self.examples - examples,
+                time.perf_counter() - start,
+                peak_memory(),
+            )
+
+        yield spent

@@ -1,0 +1,144 @@
+"""One call from a trained model to one that has forgotten."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from curenu.checks import check_curvature, positions_of
+from curenu.cost import Cost
+from curenu.erasure import Certificate, Erasure, ErasureProblem, Method, StepRecord
+from curenu.errors import IllPosed
+from curenu.methods import resolve_method
+from curenu.objective import EmpiricalRisk, Loss, Reduction
+from curenu.parameters import ParameterSpace, Selection
+from curenu.status import Status
+
+__all__ = ["Unlearned", "erase", "unlearn", "with_parameters"]
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """The new model and how it was made; the given model is untouched."""
+
+    model: nn.Module
+    erasure: Erasure
+
+    @property
+    def theta(self) -> Tensor:
+        """The moved parameters as one vector `[d]`."""
+        return self.erasure.theta
+
+    @property
+    def status(self) -> Status:
+        """Why the method stopped, with advice."""
+        return self.erasure.status
+
+    @property
+    def cost(self) -> Cost:
+        """Gradients, products, examples, seconds, peak bytes."""
+        return self.erasure.cost
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """Second-order stationarity at the result; None where the method makes no claim."""
+        return self.erasure.certificate
+
+    @property
+    def trace(self) -> tuple[StepRecord, ...]:
+        """One record an outer step."""
+        return self.erasure.trace
+
+
+def unlearn(
+    model: nn.Module,
+    dataset: Dataset[Any],
+    loss: Loss,
+    *,
+    forget: Sequence[Hashable] | Tensor,
+    method: str | Method = "stocurenu",
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    ids: Sequence[Hashable] | None = None,
+    only: Selection | None = None,
+    micro_batch_size: int = 256,
+    reduction: Reduction | None = None,
+    collate: Callable[[list[Any]], Any] | None = None,
+    retrain: Callable[[list[int], int], nn.Module] | None = None,
+    on_step: Callable[[StepRecord], None] | None = None,
+) -> Unlearned:
+    """A new model that has forgotten the examples `forget` of `dataset`.
+
+    `dataset` is the training set; `forget` are positions in it, or ids when `ids` names its
+    examples. `loss` and `weight_decay` are those of training. `method` is a name or an
+    object of `curenu.methods`. `retrain` (retained positions, seed) -> model is needed by
+    `"retrain"` only. The other arguments are those of `EmpiricalRisk`.
+
+    Raises an error of `curenu.errors` before anything is computed if the request, the data,
+    the loss or the model does not allow it.
+    """
+    chosen = resolve_method(method)
+    size = len(dataset)  # type: ignore[arg-type]
+    positions = positions_of(forget, size, ids=ids)
+    risk = EmpiricalRisk(
+        model,
+        dataset,
+        loss,
+        weight_decay=weight_decay,
+        only=only,
+        micro_batch_size=micro_batch_size,
+        reduction=reduction,
+        collate=collate,
+    )
+    retain, gone = risk.split(positions)
+    train = None
+    if retrain is not None:
+        kept = retain.ids.tolist()
+        train = lambda generator: risk.parameters.flatten(  # noqa: E731
+            dict(
+                retrain(
+                    kept, int(torch.randint(2**31, (), generator=generator))
+                ).named_parameters()
+            )
+        )
+    problem = ErasureProblem(risk.start, retain, gone, retrain=train, on_step=on_step)
+    result = erase(problem, chosen, seed=seed)
+    return Unlearned(with_parameters(model, risk.parameters, result.theta), result)
+
+
+def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
+    """Run a method on a problem whose curvature was looked at first.
+
+    Raises `IllPosed` when the result holds NaN or Inf, `UnsupportedModel` when the method
+    needs a second derivative that the objective does not have.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if method.plan(problem).curvature:
+        few = problem.retain.sample(32, generator)
+        probe = torch.randn(problem.start.shape, generator=generator).to(problem.start)
+        check_curvature(few.gradient(problem.start), few.hvp(problem.start, probe))
+    erasure = method(problem, generator=generator)
+    if not erasure.theta.isfinite().all():
+        raise IllPosed(
+            f"{type(method).__name__} ended in NaN or Inf.",
+            "another method or a smaller step.",
+        )
+    return erasure
+
+
+def with_parameters(
+    model: nn.Module, space: ParameterSpace, theta: Tensor
+) -> nn.Module:
+    """A copy of `model` whose moving parameters are those of the vector `theta` `[d]`."""
+    other = copy.deepcopy(model)
+    parameters = dict(other.named_parameters())
+    with torch.no_grad():
+        for name, value in space.unflatten(theta).items():
+            parameters[name].copy_(value)
+    return other

@@ -1,0 +1,18 @@
+"""What is minimised: value, gradient and products of a mean over examples."""
+
+from curenu.objective.anchored import AnchoredRisk
+from curenu.objective.empirical import EmpiricalRisk
+from curenu.objective.linearisation import Linearisation, check_dense
+from curenu.objective.loss import Loss, Reduction
+from curenu.objective.protocol import Linearised, Objective
+
+__all__ = [
+    "AnchoredRisk",
+    "EmpiricalRisk",
+    "Linearisation",
+    "Linearised",
+    "Loss",
+    "Objective",
+    "Reduction",
+    "check_dense",
+]

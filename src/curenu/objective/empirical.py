@@ -1,0 +1,164 @@
+"""The mean loss over chosen examples plus weight decay."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from curenu.checks import check_data_repeats, check_loss_repeats, positions_of
+from curenu.cost import Meter
+from curenu.errors import BadRequest, UnsupportedModel
+from curenu.objective.examples import Examples
+from curenu.objective.loss import Evaluation, Loss, Reduction
+from curenu.objective.weighted_sum import (
+    Quadratic,
+    Source,
+    Term,
+    WeightedSum,
+    one_arithmetic,
+)
+from curenu.parameters import ParameterSpace, Selection
+
+__all__ = ["EmpiricalRisk"]
+
+
+class EmpiricalRisk(WeightedSum):
+    """Mean loss over examples plus weight decay: F = (1/n) Σ l_i + (lambda/2)|theta|².
+
+    A function of the flat vector theta `[d]` of the moving parameters; the other parameters
+    and all buffers stay as they are in a private copy of `model`. Dropout is off and
+    batch-norm uses its running statistics. Peak memory does not grow with n, and nothing
+    depends on `micro_batch_size` beyond rounding.
+
+    `loss` is `"cross_entropy"`, `"mse"`, a callable on (outputs, targets), or, for items
+    that are mappings, a callable on (model, batch); a mean or a sum over examples, which
+    `reduction` declares and a few examples verify. `only` restricts which parameters move.
+
+    Raises `BadRequest` for arguments that cannot be meant, `UnsupportedModel` when nothing
+    can move, `NotDeterministic` for random data or dropout that ignores `.eval()`,
+    `IllPosed` for NaN or Inf in weights, data or loss. Section 1 of `docs/theory.md`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: Dataset[Any],
+        loss: Loss,
+        *,
+        weight_decay: float = 0.0,
+        only: Selection | None = None,
+        micro_batch_size: int = 256,
+        reduction: Reduction | None = None,
+        collate: Callable[[list[Any]], Any] | None = None,
+    ) -> None:
+        if not 0 <= weight_decay < float("inf"):
+            raise BadRequest(
+                f"weight_decay is {weight_decay}.", "zero or a positive number."
+            )
+        if micro_batch_size < 1:
+            raise BadRequest(f"micro_batch_size is {micro_batch_size}.", "1 or more.")
+        parameters = ParameterSpace.of(model, only)
+        examples = Examples(dataset, collate, parameters.device)
+        frozen = copy.deepcopy(model).eval().requires_grad_(False)
+        self._start = parameters.flatten(dict(frozen.named_parameters()))
+        evaluation = Evaluation(frozen, loss, reduction).eval()
+        super().__init__(
+            Source(parameters, evaluation, examples, int(micro_batch_size), Meter()),
+            _mean(torch.arange(examples.size), evaluation),
+            Quadratic(float(weight_decay)),
+        )
+        self._check()
+
+    @property
+    def size(self) -> int:
+        """n: how many examples the mean is over."""
+        return len(self.ids)
+
+    @property
+    def ids(self) -> Tensor:
+        """Positions of the examples in the dataset, `[n]`."""
+        return self._terms[0].ids
+
+    @property
+    def start(self) -> Tensor:
+        """The vector `[d]` of the model as it was given."""
+        return self._start.clone()
+
+    def subset(self, ids: Sequence[int] | Tensor) -> Self:
+        """The same objective over the examples at `ids` only; `BadRequest` if not in it."""
+        wanted = torch.as_tensor(ids, dtype=torch.int64)
+        if wanted.numel() == 0:
+            raise BadRequest("The subset is empty.", "ids of at least one example.")
+        if wanted.unique().numel() < wanted.numel():
+            raise BadRequest("The subset repeats ids.", "each id once.")
+        unknown = wanted[~torch.isin(wanted, self.ids)]
+        if unknown.numel():
+            raise BadRequest(
+                f"{unknown.numel()} ids are not in this objective, first {int(unknown[0])}.",
+                "ids that it is over (`.ids`).",
+            )
+        return self._over(wanted.sort().values)
+
+    def split(self, forget: Sequence[int]) -> tuple[Self, Self]:
+        """(retain, forget) objectives for the positions in `forget`."""
+        gone = torch.tensor(positions_of(forget, self.source.examples.size))
+        return self.subset(self.ids[~torch.isin(self.ids, gone)]), self.subset(gone)
+
+    def sample(self, size: int, generator: torch.Generator) -> Self:
+        """The objective over `size` examples drawn without replacement (all, if fewer)."""
+        if size >= self.size:
+            return self
+        chosen = torch.randperm(self.size, generator=generator)[:size]
+        return self._over(self.ids[chosen].sort().values)
+
+    def batches(self, size: int, generator: torch.Generator) -> Iterator[Self]:
+        """One epoch of shuffled batches of `size` examples, each an objective of its own."""
+        for chosen in torch.randperm(self.size, generator=generator).split(size):
+            yield self._over(self.ids[chosen])
+
+    def outputs(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Model outputs `[n, ...]` and targets `[n, ...]`, in the order of `ids`."""
+        named = self.parameters.unflatten(theta)
+        collected: list[tuple[Tensor, Tensor]] = []
+        with torch.no_grad(), one_arithmetic():
+            for _, batch, ids in self._stream():
+                if not isinstance(batch, list | tuple):
+                    raise UnsupportedModel(
+                        "Mapping-valued items have no outputs and targets of their own.",
+                        "calling the model on them yourself.",
+                    )
+                collected.append((self.source.outputs(named, batch), batch[1]))
+                self.meter.passed(len(ids))
+        outputs, targets = zip(*collected, strict=True)
+        return torch.cat(outputs), torch.cat(targets)
+
+    def _over(self, ids: Tensor) -> Self:
+        other = copy.copy(self)
+        other._terms = _mean(ids, self.source.evaluation)
+        return other
+
+    def _check(self) -> None:
+        self.parameters.check_finite(self._start)
+        fetch, evaluation = self.source.examples.batch, self.source.evaluation
+        few = self.ids[: min(self.source.micro_batch_size, 32)]
+        check_data_repeats(lambda: fetch(few))
+        batch = fetch(few)
+        with torch.no_grad():
+            check_loss_repeats(lambda: evaluation.loss(evaluation(batch), batch).sum())
+        spread = self.ids[:: max(1, self.size // 7)][:8]
+        evaluation.settle([fetch(one) for one in spread.split(1)], fetch(spread))
+
+
+def _mean(ids: Tensor, evaluation: Evaluation) -> tuple[Term, ...]:
+    return (
+        Term(
+            ids,
+            1.0 / len(ids),
+            lambda outputs, batch, _: evaluation.total(outputs, batch),
+        ),
+    )

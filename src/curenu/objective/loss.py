@@ -1,0 +1,154 @@
+"""The loss as a sum over a batch, whichever way it was given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from curenu.errors import BadRequest
+
+__all__ = ["Evaluation", "Loss", "Reduction"]
+
+Reduction = Literal["mean", "sum", "none"]
+Loss = str | Callable[..., Tensor]
+
+
+def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    if outputs.shape != targets.shape:
+        raise BadRequest(
+            f"Outputs {list(outputs.shape)} and targets {list(targets.shape)} differ in shape.",
+            "targets of the outputs' shape: the squared error never broadcasts.",
+        )
+    return (
+        functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1).sum()
+    )
+
+
+_NAMED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": lambda o, t: functional.cross_entropy(o, t, reduction="sum"),
+    "mse": _squared_error,
+}
+
+
+class Evaluation(nn.Module):
+    """A model and its loss, so that both run under the same named parameters.
+
+    Batches are `(input, target)` pairs for a loss on (outputs, targets), or mappings for a
+    loss on (model, batch). `"cross_entropy"` and `"mse"` (mean over an example's outputs)
+    are known by name.
+    """
+
+    def __init__(
+        self, model: nn.Module, loss: Loss, reduction: Reduction | None
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.name = loss if isinstance(loss, str) else None
+        self.function, self.reduction = _resolve(loss, reduction)
+
+    def forward(self, batch: Any) -> Tensor:
+        """The model's outputs on a pair's inputs; the loss itself on a mapping."""
+        if isinstance(batch, Mapping):
+            return self.function(self.model, batch)
+        return self.model(batch[0])
+
+    def total(self, outputs: Tensor, batch: Any) -> Tensor:
+        """Sum of the losses of the examples in `batch`, `[]`, from what `forward` gave."""
+        loss = self.loss(outputs, batch)
+        if loss.ndim:
+            return loss.sum()
+        return loss * batch_size(batch) if self.reduction == "mean" else loss
+
+    def loss(self, outputs: Tensor, batch: Any) -> Tensor:
+        """The loss as the given function returns it, before it is made a sum."""
+        return (
+            outputs if isinstance(batch, Mapping) else self.function(outputs, batch[1])
+        )
+
+    def settle(self, singles: Sequence[Any], together: Any) -> None:
+        """Measure the reduction on a few examples, each alone and all together.
+
+        Raises `BadRequest` when the loss of all is neither the sum nor the mean of theirs,
+        or not what was declared: the scale of every product would depend on the batch size.
+        """
+        with torch.no_grad():
+            alone = [self.loss(self(single), single).double() for single in singles]
+            total = float(sum(loss.sum() for loss in alone))
+            joint = self.loss(self(together), together).double()
+        count = len(singles)
+        if joint.ndim:
+            if joint.shape != (count,):
+                raise BadRequest(
+                    f"The loss of {count} examples has shape {list(joint.shape)}.",
+                    "return a scalar, or one value per example.",
+                )
+            self.reduction = "none"
+            return
+        expected: dict[Reduction, float] = {"sum": total, "mean": total / count}
+        slack = 1e-3 * max(abs(total), 1e-30)
+        measured = [
+            name
+            for name, value in expected.items()
+            if abs(float(joint) - value) <= slack
+        ]
+        if self.reduction in measured or not torch.isfinite(joint):
+            return
+        if self.reduction is not None or len(measured) != 1:
+            raise BadRequest(
+                f"The loss of {count} examples together, {float(joint):.6g}, is not the "
+                f"{self.reduction or 'sum or mean'} of their losses alone, {total:.6g} in sum.",
+                "a loss that is a plain mean or sum over examples, or one value per example "
+                "(class weights and token-level means are not).",
+            )
+        self.reduction = measured[0]
+
+
+def batch_size(batch: Any) -> int:
+    """Number of examples in a collated batch: the length of its first tensor."""
+    parts = batch.values() if isinstance(batch, Mapping) else batch
+    for part in parts:
+        if isinstance(part, Tensor):
+            return part.shape[0]
+        if isinstance(part, Mapping | list | tuple):
+            return batch_size(part)
+    raise BadRequest(
+        "A batch holds no tensor.", "items of tensors, or a `collate` function."
+    )
+
+
+def _resolve(
+    loss: Loss, reduction: Reduction | None
+) -> tuple[Callable[..., Tensor], Reduction | None]:
+    if isinstance(loss, str):
+        if loss not in _NAMED:
+            raise BadRequest(
+                f"No loss is named {loss!r}.", f"{', '.join(_NAMED)} or a callable."
+            )
+        return _NAMED[loss], "sum"
+    if not callable(loss):
+        raise BadRequest(
+            f"The loss is a {type(loss).__name__}.", "a name or a callable."
+        )
+    declared = reduction or getattr(loss, "reduction", None) or _default_reduction(loss)
+    if declared not in ("mean", "sum", "none", None):
+        raise BadRequest(
+            f"The loss declares reduction={declared!r}.", "'mean', 'sum' or 'none'."
+        )
+    return loss, declared
+
+
+def _default_reduction(loss: Callable[..., Tensor]) -> Any:
+    try:
+        parameter = inspect.signature(loss).parameters.get("reduction")
+    except (TypeError, ValueError):
+        return None
+    return (
+        None
+        if parameter is None or parameter.default is inspect.Parameter.empty
+        else parameter.default
+    )

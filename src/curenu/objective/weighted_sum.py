@@ -1,0 +1,270 @@
+"""Value, gradient and products of a weighted sum over examples: the one place with a scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from curenu.checks import floating_tensors
+from curenu.cost import Meter
+from curenu.errors import IllPosed, UnsupportedModel
+from curenu.objective.examples import Examples
+from curenu.objective.linearisation import (
+    Kind,
+    Linearisation,
+    MicroBatch,
+    accumulate,
+    differentiate_loss,
+    differentiate_outputs,
+    graph_bytes,
+)
+from curenu.objective.loss import Evaluation
+from curenu.parameters import ParameterSpace
+
+__all__ = [
+    "GRAPH_MEMORY",
+    "Quadratic",
+    "Source",
+    "Term",
+    "WeightedSum",
+    "one_arithmetic",
+]
+
+GRAPH_MEMORY = 2**30
+"""Bytes of differentiated graphs kept between products unless asked otherwise."""
+
+Named = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a sum and all its samples share: parameters, model and loss, data and meter."""
+
+    parameters: ParameterSpace
+    evaluation: Evaluation
+    examples: Examples
+    micro_batch_size: int
+    meter: Meter
+
+    def outputs(self, named: Named, batch: Any) -> Tensor:
+        """The model's outputs on a batch (its loss, for mappings) under named parameters."""
+        inputs = {f"model.{name}": tensor for name, tensor in named.items()}
+        return functional_call(self.evaluation, inputs, (batch,))
+
+
+@dataclass(frozen=True)
+class Term:
+    """weight · Σ_i f_i over the examples at `ids`.
+
+    `head` takes the outputs on a batch, the batch and its ids, and returns Σ f_i over it.
+    """
+
+    ids: Tensor
+    weight: float
+    head: Callable[[Tensor, Any, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """(lambda/2)|theta|² − tilt·theta: the part of an objective that is not a sum."""
+
+    weight_decay: float
+    tilt: Tensor | None = None
+
+    def value(self, theta: Tensor) -> float:
+        wide = theta.double()
+        value = 0.5 * self.weight_decay * float(wide.square().sum())
+        return (
+            value
+            if self.tilt is None
+            else value - float(torch.dot(self.tilt.double(), wide))
+        )
+
+    def add_gradient(self, theta: Tensor, total: Tensor) -> Tensor:
+        total.add_(theta, alpha=self.weight_decay)
+        return total if self.tilt is None else total.sub_(self.tilt)
+
+
+class WeightedSum:
+    """F(theta) = Σ_t w_t Σ_{i in t} f_{t,i}(theta) + (lambda/2)|theta|² − tilt·theta.
+
+    Examples are streamed in micro-batches, so memory does not grow with their number, and
+    weights are applied once per term, so nothing depends on the micro-batch size.
+    """
+
+    def __init__(
+        self, source: Source, terms: tuple[Term, ...], quadratic: Quadratic
+    ) -> None:
+        self.source = source
+        self._terms = terms
+        self._quadratic = quadratic
+
+    @property
+    def parameters(self) -> ParameterSpace:
+        """Which parameters move, and their order in the vector."""
+        return self.source.parameters
+
+    @property
+    def meter(self) -> Meter:
+        """Counts the work of this objective and of all drawn from the same source."""
+        return self.source.meter
+
+    @property
+    def dimension(self) -> int:
+        """d: how many parameters move."""
+        return self.parameters.dimension
+
+    @property
+    def weight_decay(self) -> float:
+        """lambda of the decay term, in value, gradient and product."""
+        return self._quadratic.weight_decay
+
+    def value(self, theta: Tensor) -> Tensor:
+        """F(theta), a float64 scalar `[]`; one forward pass over the examples."""
+        named = self.parameters.unflatten(theta)
+        total = torch.zeros((), dtype=torch.float64, device=theta.device)
+        with torch.no_grad(), one_arithmetic():
+            for term, batch, ids in self._stream():
+                total += term.weight * self._sum(term, named, batch, ids).double()
+                self.meter.passed(len(ids))
+        self._check_sum(total, theta)
+        return total + self._quadratic.value(theta)
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """∇F(theta), `[d]`; one forward and one backward pass over the examples."""
+        self.meter.gradients += 1
+        total = torch.zeros_like(theta)
+        with one_arithmetic():
+            for term, batch, ids in self._stream():
+                named = self._leaves(theta)
+                leaves = list(named.values())
+                loss = term.weight * self._sum(term, named, batch, ids)
+                accumulate(
+                    total, torch.autograd.grad(loss, leaves, allow_unused=True), leaves
+                )
+                self.meter.passed(len(ids))
+        self._check_sum(total, theta)
+        return self._quadratic.add_gradient(theta, total)
+
+    def hvp(self, theta: Tensor, vector: Tensor) -> Tensor:
+        """∇²F(theta)·vector, `[d]`, by double backward; about three gradients' time."""
+        self.parameters.check(vector)
+        return self.linearise(theta, memory_budget=0) @ vector
+
+    def linearise(
+        self,
+        theta: Tensor,
+        *,
+        curvature: Kind = "hessian",
+        memory_budget: int | None = None,
+    ) -> Linearisation:
+        """The curvature at theta as an operator that keeps its graphs within a byte budget.
+
+        `curvature` is the full `"hessian"` or the positive semi-definite `"gauss_newton"`,
+        Jᵀ(∂²f/∂outputs²)J. Micro-batches whose graphs fit in `memory_budget` (default 1 GiB)
+        are differentiated once and reused by every product; the rest are recomputed.
+        """
+        self.parameters.check(theta)
+        budget = GRAPH_MEMORY if memory_budget is None else memory_budget
+
+        def stream(first: int) -> Iterator[MicroBatch]:
+            return self._micro_batches(theta, curvature, first)
+
+        return Linearisation(
+            stream,
+            theta,
+            quadratic_value=self._quadratic.value(theta),
+            quadratic_gradient=lambda total: self._quadratic.add_gradient(theta, total),
+            weight_decay=self.weight_decay,
+            meter=self.meter,
+            kept=budget // max(1, graph_bytes(lambda: next(stream(0))))
+            if budget > 0
+            else 0,
+        )
+
+    def _micro_batches(
+        self, theta: Tensor, curvature: Kind, first: int
+    ) -> Iterator[MicroBatch]:
+        """Each micro-batch differentiated once; products have no fused attention."""
+        differentiate = (
+            differentiate_loss if curvature == "hessian" else differentiate_outputs
+        )
+        for term, batch, ids in self._stream(first):
+            if curvature == "gauss_newton" and isinstance(batch, Mapping):
+                raise UnsupportedModel(
+                    "The Gauss-Newton product needs outputs, and a loss on mappings hides them.",
+                    'curvature="hessian", or items that are (input, target) pairs.',
+                )
+            named = self._leaves(theta)
+
+            def head(outputs: Tensor, term=term, batch=batch, ids=ids) -> Tensor:
+                return term.weight * term.head(outputs, batch, ids)
+
+            with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
+                outputs = self.source.outputs(named, batch)
+                yield differentiate(outputs, head, list(named.values()), len(ids))
+
+    def _sum(self, term: Term, named: Named, batch: Any, ids: Tensor) -> Tensor:
+        return term.head(self.source.outputs(named, batch), batch, ids)
+
+    def _stream(self, first: int = 0) -> Iterator[tuple[Term, Any, Tensor]]:
+        for term in self._terms:
+            parts = term.ids.split(self.source.micro_batch_size)
+            for ids in parts[first:]:
+                yield term, self.source.examples.batch(ids), ids
+            first = max(0, first - len(parts))
+
+    def _graphs_within(self, theta: Tensor, budget: int) -> int:
+        """How many micro-batches' graphs fit in the budget, by the first one's own bytes."""
+        if budget <= 0:
+            return 0
+        return budget // max(1, graph_bytes(lambda: next(self._micro_batches(theta))))
+
+    def _leaves(self, theta: Tensor) -> Named:
+        named = self.parameters.unflatten(theta.detach())
+        return {name: piece.detach().requires_grad_() for name, piece in named.items()}
+
+    def _check_sum(self, total: Tensor, theta: Tensor) -> None:
+        """Raise `IllPosed`, naming the first example at fault, if `total` is not finite."""
+        if total.isfinite().all():
+            return
+        self.parameters.check_finite(theta)
+        named = self.parameters.unflatten(theta)
+        for term in self._terms:
+            for example in term.ids.split(1):
+                batch = self.source.examples.batch(example)
+                place = f"at example {int(example)}"
+                if not all(
+                    tensor.isfinite().all() for tensor in floating_tensors(batch)
+                ):
+                    raise IllPosed(
+                        f"NaN or Inf in the data {place}.", "cleaning or removing it."
+                    )
+                with torch.no_grad():
+                    if not self._sum(term, named, batch, example).isfinite():
+                        raise IllPosed(
+                            f"The loss is NaN or Inf {place}.",
+                            "a loss bounded on this data, smaller weights, or float64.",
+                        )
+        raise IllPosed(
+            "The gradient holds NaN or Inf although every loss is finite.",
+            "a loss whose derivative is finite everywhere (no square root or norm at zero).",
+        )
+
+
+@contextmanager
+def one_arithmetic() -> Iterator[None]:
+    """Turn off the inference-only attention path: the same arithmetic in every pass."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

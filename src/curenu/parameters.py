@@ -1,0 +1,142 @@
+"""Which parameters move, and their one flat vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from curenu.errors import BadRequest, IllPosed, UnsupportedModel
+
+__all__ = ["ParameterSpace", "Selection"]
+
+Selection = str | Sequence[str] | Callable[[str], bool]
+
+
+class ParameterSpace:
+    """Names, shapes and order of the parameters that move, as one vector `[d]`.
+
+    Tied parameters count once, frozen ones (`requires_grad=False`) not at all.
+    """
+
+    def __init__(self, named: Mapping[str, Tensor]) -> None:
+        if not named:
+            raise UnsupportedModel(
+                "No parameter may move.", "unfreeze parameters or widen `only=`."
+            )
+        kinds = {(tensor.dtype, tensor.device) for tensor in named.values()}
+        if len(kinds) > 1 or not next(iter(kinds))[0].is_floating_point:
+            raise UnsupportedModel(
+                f"Parameters of several types or devices: {sorted(map(str, kinds))}.",
+                "cast the moving parameters to one floating type on one device.",
+            )
+        self.dtype, self.device = next(iter(kinds))
+        self.shapes: dict[str, torch.Size] = {
+            name: t.shape for name, t in named.items()
+        }
+        self._sizes = [tensor.numel() for tensor in named.values()]
+        self.dimension = sum(self._sizes)
+
+    @classmethod
+    def of(cls, model: nn.Module, only: Selection | None = None) -> ParameterSpace:
+        """The parameters of `model` that require a gradient and match `only`.
+
+        `only` is a name, a module prefix or a pattern with `*` (or several), or a predicate
+        on names. A tied parameter matches under any of its names.
+
+        Raises `UnsupportedModel` when nothing is left to move or types are mixed,
+        `BadRequest` when a part of `only` matches no parameter.
+        """
+        first_names = {id(p): name for name, p in model.named_parameters()}
+        chosen = set(first_names.values())
+        if only is not None:
+            aliases = dict(model.named_parameters(remove_duplicate=False))
+            chosen = {
+                first_names[id(aliases[name])] for name in _match(list(aliases), only)
+            }
+        return cls(
+            {
+                n: p
+                for n, p in model.named_parameters()
+                if p.requires_grad and n in chosen
+            }
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameter names in the order of the vector."""
+        return tuple(self.shapes)
+
+    def flatten(self, named: Mapping[str, Tensor]) -> Tensor:
+        """One new vector `[d]` from named tensors; names that do not move are ignored."""
+        missing = [name for name in self.shapes if name not in named]
+        if missing:
+            raise BadRequest(
+                f"Parameters missing: {', '.join(missing[:3])}.",
+                "pass all parameters of the model this space was made from.",
+            )
+        for name, shape in self.shapes.items():
+            if named[name].shape != shape:
+                raise BadRequest(
+                    f"Parameter {name} has shape {list(named[name].shape)}, not {list(shape)}.",
+                    "use weights of the same architecture.",
+                )
+        pieces = [named[name].detach().reshape(-1) for name in self.shapes]
+        return torch.cat(pieces).to(dtype=self.dtype, device=self.device)
+
+    def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
+        """Named views into the vector `theta` `[d]`; nothing is copied."""
+        self.check(theta)
+        pieces = theta.split(self._sizes)
+        return {
+            name: piece.view(shape)
+            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
+
+    def check(self, vector: Tensor) -> None:
+        """Raise `BadRequest` unless `vector` is `[d]` in this space's type and device."""
+        if vector.shape != (self.dimension,):
+            raise BadRequest(
+                f"A vector of shape {list(vector.shape)} where [{self.dimension}] is needed.",
+                "make vectors with `parameters.flatten`.",
+            )
+        if vector.dtype != self.dtype or vector.device != self.device:
+            raise BadRequest(
+                f"A vector of {vector.dtype} on {vector.device} where {self.dtype} on "
+                f"{self.device} is needed.",
+                "convert it with `vector.to(theta)`.",
+            )
+
+    def check_finite(self, theta: Tensor) -> None:
+        """Raise `IllPosed`, naming the parameters, if `theta` `[d]` holds NaN or Inf."""
+        bad = [
+            n
+            for n, piece in self.unflatten(theta).items()
+            if not piece.isfinite().all()
+        ]
+        if bad:
+            raise IllPosed(
+                f"NaN or Inf in the weights of {', '.join(bad[:3])}.",
+                "restore a checkpoint from before the weights broke.",
+            )
+
+
+def _match(names: list[str], only: Selection) -> set[str]:
+    if callable(only):
+        return {name for name in names if only(name)}
+    found: set[str] = set()
+    for pattern in [only] if isinstance(only, str) else only:
+        hits = {
+            n
+            for n in names
+            if n == pattern or n.startswith(f"{pattern}.") or fnmatchcase(n, pattern)
+        }
+        if not hits:
+            raise BadRequest(
+                f"only={pattern!r} matches no parameter.",
+                f"one of the names or a prefix, e.g. {', '.join(names[:4])}.",
+            )
+        found |= hits
+    return found

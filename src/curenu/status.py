@@ -1,0 +1,38 @@
+"""Why a computation ended, as a sentence with advice."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["Status"]
+
+
+class Status(Enum):
+    """Why a solver or a method stopped; the value is the sentence to show a person."""
+
+    CONVERGED = "The tolerance was met; nothing to do."
+    SINGLE_STEP = (
+        "The method makes this one step by definition; compare the result before use."
+    )
+    SCHEDULE_DONE = (
+        "The planned number of steps was made; raise it if the result is still moving."
+    )
+    STEP_LIMIT = (
+        "The step budget was used before the tolerance; raise max_steps to go further."
+    )
+    PRODUCT_LIMIT = (
+        "The budget of Hessian-vector products was used before the residual tolerance; "
+        "raise max_products or loosen tolerance."
+    )
+    STALLED = (
+        "No step lowered the objective at any tried penalty; the point is stationary to "
+        "rounding or the sample is too noisy: raise the sample size or stop here."
+    )
+
+    @property
+    def ok(self) -> bool:
+        """Whether the result may be used as it is."""
+        return self is not Status.STALLED
+
+    def __str__(self) -> str:
+        return self.value

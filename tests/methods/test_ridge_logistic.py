@@ -1,0 +1,146 @@
+"""Ridge logistic regression: retraining has one answer, and Newton nearly hits it at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, softmax
+from torch import Tensor
+
+import curenu
+from curenu.facade import with_parameters
+from curenu.methods import CuReNU, DampedNewton, PseudoInverseNewton
+from tests.problems import Problem, logistic
+
+SIZE, FORGET = 600, [3, 141, 59, 265, 358]
+
+
+def newton_step(
+    x: np.ndarray, y: np.ndarray, decay: float, theta: np.ndarray
+) -> np.ndarray:
+    """−H⁻¹g of the ridge multinomial log-loss, derivatives written out by hand."""
+    weights = theta.reshape(3, -1)
+    p = softmax(x @ weights.T, axis=1)
+    gradient = ((p - np.eye(3)[y]).T @ x / len(x) + decay * weights).ravel()
+    curvature = np.einsum("ni,ij->nij", p, np.eye(3)) - np.einsum("ni,nj->nij", p, p)
+    size = theta.size
+    hessian = np.einsum("nij,na,nb->iajb", curvature, x, x).reshape(size, size) / len(x)
+    return -np.linalg.solve(hessian + decay * np.eye(size), gradient)
+
+
+def minimise(x: np.ndarray, y: np.ndarray, decay: float) -> np.ndarray:
+    theta = np.zeros(3 * x.shape[1])
+    for _ in range(50):
+        step = newton_step(x, y, decay, theta)
+        theta = theta + step
+    assert np.linalg.norm(step) < 1e-12
+    return theta
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Problem, np.ndarray, np.ndarray, np.ndarray]:
+    """The problem at its minimiser, and design, classes and minimiser in NumPy's order."""
+    problem = logistic(SIZE)
+    features, y = (t.numpy() for t in problem.dataset.tensors)  # type: ignore[attr-defined]
+    x = np.hstack([features, np.ones((SIZE, 1))])
+    optimum = minimise(x, y, problem.weight_decay)
+    risk = curenu.EmpiricalRisk(problem.model, problem.dataset, problem.loss)
+    model = with_parameters(problem.model, risk.parameters, to_torch(optimum))
+    return (
+        Problem(model, problem.dataset, problem.loss, problem.weight_decay),
+        x,
+        y,
+        optimum,
+    )
+
+
+def to_torch(theta: np.ndarray) -> Tensor:
+    """Rows (w, b) of each class to torch's order: all weights, then all biases."""
+    rows = theta.reshape(3, -1)
+    return torch.from_numpy(np.concatenate([rows[:, :-1].ravel(), rows[:, -1]]))
+
+
+def erase(trained, method) -> Tensor:
+    problem = trained[0]
+    result = curenu.unlearn(
+        problem.model, problem.dataset, problem.loss, forget=FORGET, method=method,
+        weight_decay=problem.weight_decay,
+    )  # fmt: skip
+    return result.theta
+
+
+def test_the_oracle_minimises_what_the_objective_measures(trained) -> None:
+    problem, x, y, optimum = trained
+    risk = curenu.EmpiricalRisk(
+        problem.model, problem.dataset, problem.loss, weight_decay=problem.weight_decay
+    )
+    expected = -log_softmax(x @ optimum.reshape(3, -1).T, axis=1)[
+        np.arange(SIZE), y
+    ].mean()
+    expected += 0.5 * problem.weight_decay * optimum @ optimum
+    assert float(risk.value(risk.start)) == pytest.approx(expected, rel=1e-12)
+    assert risk.gradient(risk.start).norm() < 1e-12
+
+
+@pytest.mark.parametrize("solver", ["eigen", "lanczos"])
+def test_one_step_with_a_tiny_penalty_is_the_newton_step(trained, solver: str) -> None:
+    problem, x, y, optimum = trained
+    kept = np.setdiff1d(np.arange(SIZE), FORGET)
+    exact = to_torch(
+        optimum + newton_step(x[kept], y[kept], problem.weight_decay, optimum)
+    )
+    exhaustive = curenu.cubic.LanczosSolver(max_products=40, tolerance=0.0)
+    chosen = exhaustive if solver == "lanczos" else solver
+    theta = erase(
+        trained, CuReNU(solver=chosen, penalty=1e-9, max_steps=1, tolerance=0.0)
+    )
+    torch.testing.assert_close(theta, exact, rtol=1e-8, atol=1e-9)
+
+
+def test_two_steps_reach_the_retrained_model(trained) -> None:
+    problem, x, y, optimum = trained
+    kept = np.setdiff1d(np.arange(SIZE), FORGET)
+    oracle = to_torch(minimise(x[kept], y[kept], problem.weight_decay))
+    theta = erase(
+        trained, CuReNU(solver="eigen", penalty=1e-9, max_steps=2, tolerance=0.0)
+    )
+    moved = torch.linalg.vector_norm(oracle - to_torch(optimum))
+    assert moved > 1e-3
+    assert torch.linalg.vector_norm(theta - oracle) < 1e-6 * torch.linalg.vector_norm(
+        oracle
+    )
+
+
+def test_the_default_reaches_the_retrained_model(trained) -> None:
+    problem, x, y, _ = trained
+    kept = np.setdiff1d(np.arange(SIZE), FORGET)
+    oracle = to_torch(minimise(x[kept], y[kept], problem.weight_decay))
+    theta = erase(trained, CuReNU(max_steps=20, tolerance=1e-6))
+    assert torch.linalg.vector_norm(theta - oracle) < 1e-6 * torch.linalg.vector_norm(
+        oracle
+    )
+
+
+@pytest.mark.parametrize("method", [PseudoInverseNewton(), DampedNewton(damping=1e-12)])
+def test_the_newton_baselines_are_right_where_the_hessian_is_regular(
+    trained, method
+) -> None:
+    problem, x, y, optimum = trained
+    kept = np.setdiff1d(np.arange(SIZE), FORGET)
+    exact = to_torch(
+        optimum + newton_step(x[kept], y[kept], problem.weight_decay, optimum)
+    )
+    torch.testing.assert_close(erase(trained, method), exact, rtol=1e-8, atol=1e-9)
+
+
+def test_erasing_nothing_at_a_stationary_point_moves_nothing(trained) -> None:
+    problem, _, _, optimum = trained
+    risk = curenu.EmpiricalRisk(
+        problem.model, problem.dataset, problem.loss, weight_decay=problem.weight_decay
+    )
+    unchanged = curenu.ErasureProblem(risk.start, risk, risk.subset([0]))
+    result = CuReNU(solver="eigen")(
+        unchanged, generator=torch.Generator().manual_seed(0)
+    )
+    torch.testing.assert_close(result.theta, to_torch(optimum), rtol=0, atol=1e-10)

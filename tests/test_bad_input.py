@@ -1,0 +1,206 @@
+"""Every input the library refuses, each with an error that names the remedy."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+import curenu
+from curenu.errors import (
+    BadRequest,
+    CurenuError,
+    IllPosed,
+    NotDeterministic,
+    UnsupportedModel,
+)
+from curenu.methods import FineTune
+from tests.problems import classes, generator, initialised, inputs, mlp
+
+
+def ask(**changes: Any) -> curenu.Unlearned:
+    problem = mlp()
+    arguments: dict[str, Any] = {
+        "model": problem.model,
+        "dataset": problem.dataset,
+        "loss": "cross_entropy",
+        "forget": [1, 2],
+    } | changes
+    model, before = arguments["model"], copy.deepcopy(arguments["model"].state_dict())
+    try:
+        return curenu.unlearn(**arguments)
+    finally:  # refused or not, the model that was given is as it was
+        for name, tensor in model.state_dict().items():
+            torch.testing.assert_close(
+                tensor, before[name], rtol=0, atol=0, equal_nan=True
+            )
+
+
+@pytest.mark.parametrize(
+    ("forget", "words"),
+    [
+        ([], "empty"),
+        ([1, 1], "repeated"),
+        ([17], "unknown"),
+        ([-1], "unknown"),
+        (["a"], "no position"),
+        ([True], "no position"),
+        ([0.5], "no position"),
+        (range(17), "no example to retain"),
+        (torch.arange(17), "no example to retain"),
+    ],
+)
+def test_requests_that_cannot_be_meant(forget: Any, words: str) -> None:
+    with pytest.raises(BadRequest, match=words) as caught:
+        ask(forget=forget)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ids": ["x"]}, "1 ids for 17"),
+        ({"ids": ["x"] * 17}, "share an id"),
+        ({"ids": list("abcdefghijklmnopq"), "forget": ["z"]}, "unknown"),
+        ({"method": "magic"}, "stocurenu"),
+        ({"method": FineTune}, "FineTune"),
+        ({"method": "retrain"}, "recipe"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"micro_batch_size": 0}, "micro_batch_size"),
+        ({"only": "nowhere"}, "matches no parameter"),
+        ({"loss": "hinge"}, "No loss is named"),
+        ({"loss": 3}, "The loss is a int"),
+        (
+            {"loss": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2, 5]).double())},
+            "class weights",
+        ),
+        ({"loss": "mse"}, "differ in shape"),
+    ],
+)
+def test_arguments_that_cannot_be_meant(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadRequest, match=words):
+        ask(**changes)
+
+
+def test_names_of_examples_are_understood() -> None:
+    named = ask(ids=list("abcdefghijklmnopq"), forget=["c", "b"])
+    torch.testing.assert_close(named.theta, ask(forget=[1, 2]).theta)
+
+
+class Stream(IterableDataset):
+    def __iter__(self) -> Any:
+        return iter([])
+
+
+@pytest.mark.parametrize("dataset", [Stream(), TensorDataset(torch.zeros(0, 4))])
+def test_data_without_addressable_examples_is_refused(dataset: Any) -> None:
+    with pytest.raises(BadRequest):
+        ask(dataset=dataset)
+
+
+class Augmented(Dataset[tuple[Tensor, int]]):
+    def __init__(self) -> None:
+        self.noise = generator()
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return torch.randn(4, generator=self.noise, dtype=torch.float64), index % 3
+
+
+def test_data_that_changes_between_reads_is_refused() -> None:
+    with pytest.raises(NotDeterministic, match="augmentation"):
+        ask(dataset=Augmented())
+
+
+class LeftOn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(functional.dropout(x, 0.5))  # `training` is True by default
+
+
+def test_dropout_that_ignores_eval_is_refused() -> None:
+    with torch.random.fork_rng(), pytest.raises(NotDeterministic, match="dropout"):
+        torch.manual_seed(0)
+        ask(model=initialised(LeftOn))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "method", ["curenu", "stocurenu", "fine-tune", "damped-newton"]
+)
+def test_broken_weights_data_and_losses_are_named(value: float, method: str) -> None:
+    broken = mlp().model
+    with torch.no_grad():
+        broken[0].bias[0] = value  # type: ignore[index]
+    with pytest.raises(IllPosed, match="weights of 0.bias"):
+        ask(model=broken, method=method)
+    x = inputs(17, 4)
+    x[9, 0] = value
+    with pytest.raises(IllPosed, match="data at example 9"):
+        ask(dataset=TensorDataset(x, classes(17, 3)), method=method)
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        each = functional.cross_entropy(outputs, targets, reduction="none")
+        return torch.where(outputs.argmax(1) == 2, each * value, each)
+
+    with pytest.raises(IllPosed, match="loss is NaN or Inf at example"):
+        ask(loss=loss, method=method)
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return 2 * ctx.saved_tensors[0] * grad
+
+
+def once(outputs: Tensor, targets: Tensor) -> Tensor:
+    return Once.apply(outputs).mean(1)  # type: ignore[no-any-return]
+
+
+def rooted(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - outputs.detach()).abs().pow(1.5).sum(1) + outputs.sum(1)
+
+
+def linear(outputs: Tensor, targets: Tensor) -> Tensor:
+    return outputs.gather(1, targets[:, None])[:, 0]
+
+
+@pytest.mark.parametrize("method", ["curenu", "stocurenu", "pseudo-inverse-newton"])
+def test_losses_without_a_second_derivative_are_refused(method: str) -> None:
+    with pytest.raises(UnsupportedModel, match="twice"):
+        ask(loss=once, method=method)
+    with pytest.raises(IllPosed, match="not twice differentiable"):
+        ask(loss=rooted, method=method)
+    flat = initialised(lambda: nn.Linear(4, 3))
+    with pytest.raises(UnsupportedModel, match="piecewise linear"):
+        ask(model=flat, loss=linear, method=method)
+
+
+def test_first_order_methods_do_not_ask_for_a_second_derivative() -> None:
+    assert ask(loss=once, method=FineTune(epochs=1)).theta.isfinite().all()
+
+
+def test_fine_tuning_that_diverges_says_so() -> None:
+    with pytest.raises(CurenuError, match="learning_rate|NaN or Inf"):
+        ask(method=FineTune(learning_rate=1e200, epochs=50))
+
+
+def test_a_frozen_model_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="unfreeze"):
+        ask(model=mlp().model.requires_grad_(False))
