@@ -44,16 +44,12 @@ def classes(size: int, count: int, seed: int = 2) -> Tensor:
 
 def mlp() -> Problem:
     """A tanh network: indefinite Hessian away from its minimum."""
-    model = initialised(
-        lambda: nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
-    )
+    model = initialised(lambda: nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)))
     return Problem(model, TensorDataset(inputs(17, 4), classes(17, 3)), "cross_entropy")
 
 
 def regression() -> Problem:
-    model = initialised(
-        lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
-    )
+    model = initialised(lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2)))
     return Problem(model, TensorDataset(inputs(13, 4), inputs(13, 2, seed=3)), "mse")
 
 
@@ -85,9 +81,7 @@ def batch_norm() -> Problem:
     )
     with torch.random.fork_rng():
         model(inputs(9, 4, seed=5))
-    return Problem(
-        model.train(), TensorDataset(inputs(14, 4), classes(14, 3)), "cross_entropy"
-    )
+    return Problem(model.train(), TensorDataset(inputs(14, 4), classes(14, 3)), "cross_entropy")
 
 
 class Tied(nn.Module):
@@ -106,9 +100,7 @@ class Tied(nn.Module):
 
 
 def tied() -> Problem:
-    return Problem(
-        initialised(Tied), TensorDataset(inputs(12, 4), classes(12, 4)), "cross_entropy"
-    )
+    return Problem(initialised(Tied), TensorDataset(inputs(12, 4), classes(12, 4)), "cross_entropy")
 
 
 class Attention(nn.Module):
@@ -151,9 +143,7 @@ def next_token_loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
 
 
 def mapping() -> Problem:
-    model = initialised(
-        lambda: nn.Sequential(nn.Embedding(20, 5), nn.Tanh(), nn.Linear(5, 20))
-    )
+    model = initialised(lambda: nn.Sequential(nn.Embedding(20, 5), nn.Tanh(), nn.Linear(5, 20)))
     return Problem(model, Sentences(), next_token_loss, micro_batch_size=3)
 
 
@@ -171,14 +161,10 @@ def logistic(size: int = 60) -> Problem:
 
 def dead_relu() -> Problem:
     """Every unit is off: gradient and Hessian of the first layer vanish."""
-    model = initialised(
-        lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    )
+    model = initialised(lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
     with torch.no_grad():
         model[0].bias.fill_(-100.0)  # type: ignore[union-attr]
-    return Problem(
-        model, TensorDataset(inputs(8, 3), classes(8, 2)), "cross_entropy", 0.0
-    )
+    return Problem(model, TensorDataset(inputs(8, 3), classes(8, 2)), "cross_entropy", 0.0)
 
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {

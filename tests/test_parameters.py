@@ -15,11 +15,7 @@ def test_flatten_and_unflatten_are_inverse() -> None:
     model = mlp().model
     space = ParameterSpace.of(model)
     theta = space.flatten(dict(model.named_parameters()))
-    assert (
-        theta.shape
-        == (space.dimension,)
-        == (sum(p.numel() for p in model.parameters()),)
-    )
+    assert theta.shape == (space.dimension,) == (sum(p.numel() for p in model.parameters()),)
     for name, piece in space.unflatten(theta).items():
         torch.testing.assert_close(piece, dict(model.named_parameters())[name].detach())
         assert piece.untyped_storage().data_ptr() == theta.untyped_storage().data_ptr()
@@ -32,9 +28,7 @@ def test_tied_parameters_count_once_and_frozen_ones_not_at_all() -> None:
 
 
 def test_a_tied_parameter_is_found_under_its_other_name() -> None:
-    assert ParameterSpace.of(initialised(Tied), only="decoder.weight").names == (
-        "encoder.weight",
-    )
+    assert ParameterSpace.of(initialised(Tied), only="decoder.weight").names == ("encoder.weight",)
 
 
 @pytest.mark.parametrize(

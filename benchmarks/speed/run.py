@@ -64,14 +64,12 @@ def contenders(size: int) -> dict[str, Contender]:
         "product": lambda: risk.hvp(theta, vector),
         "product, kept graphs": lambda: kept @ vector,
         "Gauss-Newton, kept graphs": lambda: gauss_newton @ vector,
-        "torch.autograd.functional.hvp, whole batch": lambda: (
-            torch.autograd.functional.hvp(whole, theta, vector)
+        "torch.autograd.functional.hvp, whole batch": lambda: torch.autograd.functional.hvp(
+            whole, theta, vector
         ),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of the package's own imports
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the package's own imports
         try:
             from curvlinops import HessianLinearOperator
         except ImportError:

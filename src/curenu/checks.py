@@ -19,6 +19,7 @@ __all__ = [
     "check_loss_repeats",
     "floating_tensors",
     "positions_of",
+    "size_of",
 ]
 
 
@@ -44,14 +45,11 @@ def positions_of(
     if unknown:
         raise BadRequest(
             f"{len(unknown)} unknown ids, first {unknown[0]!r}, among {size} examples.",
-            "ids of the training set"
-            + ("." if ids is not None else f": 0 to {size - 1}."),
+            "ids of the training set" + ("." if ids is not None else f": 0 to {size - 1}."),
         )
     positions = sorted(places[example] for example in wanted)
     if len(set(positions)) < len(positions):
-        twice = next(
-            a for a, b in zip(positions, positions[1:], strict=False) if a == b
-        )
+        twice = next(a for a, b in zip(positions, positions[1:], strict=False) if a == b)
         raise BadRequest(
             f"Ids are repeated, first {twice if ids is None else ids[twice]!r}.",
             "each id once.",
@@ -71,14 +69,22 @@ def positions_of(
     return positions
 
 
-def _places(
-    wanted: list[Any], size: int, ids: Sequence[Hashable] | None
-) -> dict[Hashable, int]:
+def size_of(dataset: Any) -> int:
+    """How many examples a map-style dataset has; `BadRequest` for any other or none."""
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise BadRequest(
+            f"{type(dataset).__name__} has no length or no items by position.",
+            "a map-style dataset: erasure needs to address single examples.",
+        )
+    if len(dataset) == 0:
+        raise BadRequest("The dataset is empty.", "a dataset with examples.")
+    return len(dataset)
+
+
+def _places(wanted: list[Any], size: int, ids: Sequence[Hashable] | None) -> dict[Hashable, int]:
     if ids is not None:
         if len(ids) != size:
-            raise BadRequest(
-                f"{len(ids)} ids for {size} examples.", "one id per example."
-            )
+            raise BadRequest(f"{len(ids)} ids for {size} examples.", "one id per example.")
         places = {example: position for position, example in enumerate(ids)}
         if len(places) < size:
             raise BadRequest("Two examples share an id.", "ids that are unique.")
@@ -89,9 +95,7 @@ def _places(
                 f"{example!r} is no position in the dataset.",
                 "whole numbers, or pass `ids=` to name the examples.",
             )
-    return {
-        int(example): int(example) for example in wanted if 0 <= int(example) < size
-    }
+    return {int(example): int(example) for example in wanted if 0 <= int(example) < size}
 
 
 def available_memory() -> int:
@@ -102,16 +106,13 @@ def available_memory() -> int:
 def floating_tensors(batch: Any) -> list[Tensor]:
     """All floating-point tensors in a batch, however nested."""
     leaves = pytree.tree_leaves(batch)
-    return [
-        leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()
-    ]
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
 def check_data_repeats(fetch: Callable[[], Any]) -> None:
     """Raise `NotDeterministic` if fetching the same examples twice gives different data."""
     first, second = (
-        [leaf for leaf in pytree.tree_leaves(fetch()) if isinstance(leaf, Tensor)]
-        for _ in range(2)
+        [leaf for leaf in pytree.tree_leaves(fetch()) if isinstance(leaf, Tensor)] for _ in range(2)
     )
     same = len(first) == len(second) and all(
         a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)

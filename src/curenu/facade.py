@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from curenu.checks import check_curvature, positions_of
+from curenu.checks import positions_of, size_of
 from curenu.cost import Cost
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Method, StepRecord
 from curenu.errors import IllPosed
@@ -84,8 +84,7 @@ def unlearn(
     the loss or the model does not allow it.
     """
     chosen = resolve_method(method)
-    size = len(dataset)  # type: ignore[arg-type]
-    positions = positions_of(forget, size, ids=ids)
+    positions = positions_of(forget, size_of(dataset), ids=ids)
     risk = EmpiricalRisk(
         model,
         dataset,
@@ -102,9 +101,7 @@ def unlearn(
         kept = retain.ids.tolist()
         train = lambda generator: risk.parameters.flatten(  # noqa: E731
             dict(
-                retrain(
-                    kept, int(torch.randint(2**31, (), generator=generator))
-                ).named_parameters()
+                retrain(kept, int(torch.randint(2**31, (), generator=generator))).named_parameters()
             )
         )
     problem = ErasureProblem(risk.start, retain, gone, retrain=train, on_step=on_step)
@@ -122,7 +119,7 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
     if method.plan(problem).curvature:
         few = problem.retain.sample(32, generator)
         probe = torch.randn(problem.start.shape, generator=generator).to(problem.start)
-        check_curvature(few.gradient(problem.start), few.hvp(problem.start, probe))
+        few.check_twice_differentiable(problem.start, probe)
     erasure = method(problem, generator=generator)
     if not erasure.theta.isfinite().all():
         raise IllPosed(
@@ -132,9 +129,7 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
     return erasure
 
 
-def with_parameters(
-    model: nn.Module, space: ParameterSpace, theta: Tensor
-) -> nn.Module:
+def with_parameters(model: nn.Module, space: ParameterSpace, theta: Tensor) -> nn.Module:
     """A copy of `model` whose moving parameters are those of the vector `theta` `[d]`."""
     other = copy.deepcopy(model)
     parameters = dict(other.named_parameters())

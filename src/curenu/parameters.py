@@ -33,9 +33,7 @@ class ParameterSpace:
                 "cast the moving parameters to one floating type on one device.",
             )
         self.dtype, self.device = next(iter(kinds))
-        self.shapes: dict[str, torch.Size] = {
-            name: t.shape for name, t in named.items()
-        }
+        self.shapes: dict[str, torch.Size] = {name: t.shape for name, t in named.items()}
         self._sizes = [tensor.numel() for tensor in named.values()]
         self.dimension = sum(self._sizes)
 
@@ -53,16 +51,8 @@ class ParameterSpace:
         chosen = set(first_names.values())
         if only is not None:
             aliases = dict(model.named_parameters(remove_duplicate=False))
-            chosen = {
-                first_names[id(aliases[name])] for name in _match(list(aliases), only)
-            }
-        return cls(
-            {
-                n: p
-                for n, p in model.named_parameters()
-                if p.requires_grad and n in chosen
-            }
-        )
+            chosen = {first_names[id(aliases[name])] for name in _match(list(aliases), only)}
+        return cls({n: p for n, p in model.named_parameters() if p.requires_grad and n in chosen})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,11 +101,7 @@ class ParameterSpace:
 
     def check_finite(self, theta: Tensor) -> None:
         """Raise `IllPosed`, naming the parameters, if `theta` `[d]` holds NaN or Inf."""
-        bad = [
-            n
-            for n, piece in self.unflatten(theta).items()
-            if not piece.isfinite().all()
-        ]
+        bad = [n for n, piece in self.unflatten(theta).items() if not piece.isfinite().all()]
         if bad:
             raise IllPosed(
                 f"NaN or Inf in the weights of {', '.join(bad[:3])}.",

@@ -16,9 +16,7 @@ from tests.problems import Problem, logistic
 SIZE, FORGET = 600, [3, 141, 59, 265, 358]
 
 
-def newton_step(
-    x: np.ndarray, y: np.ndarray, decay: float, theta: np.ndarray
-) -> np.ndarray:
+def newton_step(x: np.ndarray, y: np.ndarray, decay: float, theta: np.ndarray) -> np.ndarray:
     """−H⁻¹g of the ridge multinomial log-loss, derivatives written out by hand."""
     weights = theta.reshape(3, -1)
     p = softmax(x @ weights.T, axis=1)
@@ -75,9 +73,7 @@ def test_the_oracle_minimises_what_the_objective_measures(trained) -> None:
     risk = curenu.EmpiricalRisk(
         problem.model, problem.dataset, problem.loss, weight_decay=problem.weight_decay
     )
-    expected = -log_softmax(x @ optimum.reshape(3, -1).T, axis=1)[
-        np.arange(SIZE), y
-    ].mean()
+    expected = -log_softmax(x @ optimum.reshape(3, -1).T, axis=1)[np.arange(SIZE), y].mean()
     expected += 0.5 * problem.weight_decay * optimum @ optimum
     assert float(risk.value(risk.start)) == pytest.approx(expected, rel=1e-12)
     assert risk.gradient(risk.start).norm() < 1e-12
@@ -87,14 +83,10 @@ def test_the_oracle_minimises_what_the_objective_measures(trained) -> None:
 def test_one_step_with_a_tiny_penalty_is_the_newton_step(trained, solver: str) -> None:
     problem, x, y, optimum = trained
     kept = np.setdiff1d(np.arange(SIZE), FORGET)
-    exact = to_torch(
-        optimum + newton_step(x[kept], y[kept], problem.weight_decay, optimum)
-    )
+    exact = to_torch(optimum + newton_step(x[kept], y[kept], problem.weight_decay, optimum))
     exhaustive = curenu.cubic.LanczosSolver(max_products=40, tolerance=0.0)
     chosen = exhaustive if solver == "lanczos" else solver
-    theta = erase(
-        trained, CuReNU(solver=chosen, penalty=1e-9, max_steps=1, tolerance=0.0)
-    )
+    theta = erase(trained, CuReNU(solver=chosen, penalty=1e-9, max_steps=1, tolerance=0.0))
     torch.testing.assert_close(theta, exact, rtol=1e-8, atol=1e-9)
 
 
@@ -102,14 +94,10 @@ def test_two_steps_reach_the_retrained_model(trained) -> None:
     problem, x, y, optimum = trained
     kept = np.setdiff1d(np.arange(SIZE), FORGET)
     oracle = to_torch(minimise(x[kept], y[kept], problem.weight_decay))
-    theta = erase(
-        trained, CuReNU(solver="eigen", penalty=1e-9, max_steps=2, tolerance=0.0)
-    )
+    theta = erase(trained, CuReNU(solver="eigen", penalty=1e-9, max_steps=2, tolerance=0.0))
     moved = torch.linalg.vector_norm(oracle - to_torch(optimum))
     assert moved > 1e-3
-    assert torch.linalg.vector_norm(theta - oracle) < 1e-6 * torch.linalg.vector_norm(
-        oracle
-    )
+    assert torch.linalg.vector_norm(theta - oracle) < 1e-6 * torch.linalg.vector_norm(oracle)
 
 
 def test_the_default_reaches_the_retrained_model(trained) -> None:
@@ -117,20 +105,14 @@ def test_the_default_reaches_the_retrained_model(trained) -> None:
     kept = np.setdiff1d(np.arange(SIZE), FORGET)
     oracle = to_torch(minimise(x[kept], y[kept], problem.weight_decay))
     theta = erase(trained, CuReNU(max_steps=20, tolerance=1e-6))
-    assert torch.linalg.vector_norm(theta - oracle) < 1e-6 * torch.linalg.vector_norm(
-        oracle
-    )
+    assert torch.linalg.vector_norm(theta - oracle) < 1e-6 * torch.linalg.vector_norm(oracle)
 
 
 @pytest.mark.parametrize("method", [PseudoInverseNewton(), DampedNewton(damping=1e-12)])
-def test_the_newton_baselines_are_right_where_the_hessian_is_regular(
-    trained, method
-) -> None:
+def test_the_newton_baselines_are_right_where_the_hessian_is_regular(trained, method) -> None:
     problem, x, y, optimum = trained
     kept = np.setdiff1d(np.arange(SIZE), FORGET)
-    exact = to_torch(
-        optimum + newton_step(x[kept], y[kept], problem.weight_decay, optimum)
-    )
+    exact = to_torch(optimum + newton_step(x[kept], y[kept], problem.weight_decay, optimum))
     torch.testing.assert_close(erase(trained, method), exact, rtol=1e-8, atol=1e-9)
 
 
@@ -140,7 +122,5 @@ def test_erasing_nothing_at_a_stationary_point_moves_nothing(trained) -> None:
         problem.model, problem.dataset, problem.loss, weight_decay=problem.weight_decay
     )
     unchanged = curenu.ErasureProblem(risk.start, risk, risk.subset([0]))
-    result = CuReNU(solver="eigen")(
-        unchanged, generator=torch.Generator().manual_seed(0)
-    )
+    result = CuReNU(solver="eigen")(unchanged, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(result.theta, to_torch(optimum), rtol=0, atol=1e-10)

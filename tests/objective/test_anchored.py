@@ -32,9 +32,7 @@ def anchored(problem: Problem, loss: object = None) -> AnchoredRisk:
 
 
 def nearby(theta: Tensor, seed: int, scale: float = 0.3) -> Tensor:
-    return theta + scale * torch.randn(
-        theta.shape, generator=generator(seed), dtype=theta.dtype
-    )
+    return theta + scale * torch.randn(theta.shape, generator=generator(seed), dtype=theta.dtype)
 
 
 def minimum(problem: Problem) -> Tensor:
@@ -62,11 +60,7 @@ def ridge() -> Problem:
 def test_on_models_linear_in_their_parameters_it_is_the_retain_objective(
     problem: Problem, named: bool
 ) -> None:
-    loss = (
-        functional.cross_entropy
-        if problem.loss == "cross_entropy"
-        else functional.mse_loss
-    )
+    loss = functional.cross_entropy if problem.loss == "cross_entropy" else functional.mse_loss
     retain, forget = parts(problem, None if named else loss)
     start = minimum(problem)
     objective = AnchoredRisk(retain, forget, start)
@@ -77,14 +71,10 @@ def test_on_models_linear_in_their_parameters_it_is_the_retain_objective(
     assert max(gaps) - min(gaps) < 1e-12
     theta = nearby(start, 3)
     torch.testing.assert_close(objective.gradient(theta), retain.gradient(theta))
-    torch.testing.assert_close(
-        objective.linearise(theta).dense(), retain.linearise(theta).dense()
-    )
+    torch.testing.assert_close(objective.linearise(theta).dense(), retain.linearise(theta).dense())
 
 
-@pytest.mark.parametrize(
-    "name", ["mlp", "regression", "cnn", "batch_norm", "tied", "attention"]
-)
+@pytest.mark.parametrize("name", ["mlp", "regression", "cnn", "batch_norm", "tied", "attention"])
 def test_gradient_at_the_anchor_is_the_forget_examples_pull(name: str) -> None:
     problem = PROBLEMS[name]()
     named = "mse" if problem.loss == "mse" else "cross_entropy"
@@ -113,20 +103,14 @@ def test_hessian_at_the_anchor_is_gauss_newton_plus_the_forget_residual_term() -
     x, y = problem.dataset.tensors  # type: ignore[attr-defined]
 
     def logits(theta: Tensor, ids: Tensor) -> Tensor:
-        return functional_call(
-            problem.model, retain.parameters.unflatten(theta), (x[ids],)
-        )
+        return functional_call(problem.model, retain.parameters.unflatten(theta), (x[ids],))
 
     jacobian = torch.func.jacrev(logits)(start, retain.ids)
     p = logits(start, retain.ids).softmax(1)
     middle = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
-    gauss_newton = (
-        torch.einsum("nid,nij,nje->de", jacobian, middle, jacobian) / retain.size
-    )
+    gauss_newton = torch.einsum("nid,nij,nje->de", jacobian, middle, jacobian) / retain.size
 
-    residual = functional.one_hot(y[forget.ids], 3) - logits(start, forget.ids).softmax(
-        1
-    )
+    residual = functional.one_hot(y[forget.ids], 3) - logits(start, forget.ids).softmax(1)
 
     def weighted(theta: Tensor) -> Tensor:
         return (residual.detach() * logits(theta, forget.ids)).sum() / retain.size
@@ -137,9 +121,7 @@ def test_hessian_at_the_anchor_is_gauss_newton_plus_the_forget_residual_term() -
     torch.testing.assert_close(kept.gradient, objective.gradient(start))
 
     own = torch.autograd.functional.hessian(weighted, start)
-    torch.testing.assert_close(
-        objective.linearise(start).dense(), gauss_newton + own + decay
-    )
+    torch.testing.assert_close(objective.linearise(start).dense(), gauss_newton + own + decay)
 
 
 def test_the_forget_term_is_linear_in_the_logits() -> None:
@@ -167,12 +149,9 @@ def test_products_equal_dense_autograd_away_from_the_anchor() -> None:
     vector = nearby(torch.zeros_like(theta), 6)
     step = 1e-5
     slope = (
-        objective.gradient(theta + step * vector)
-        - objective.gradient(theta - step * vector)
+        objective.gradient(theta + step * vector) - objective.gradient(theta - step * vector)
     ) / (2 * step)
-    torch.testing.assert_close(
-        objective.hvp(theta, vector), slope, rtol=1e-6, atol=1e-9
-    )
+    torch.testing.assert_close(objective.hvp(theta, vector), slope, rtol=1e-6, atol=1e-9)
 
 
 def test_outputs_at_the_anchor_are_computed_once_or_anew_with_one_result() -> None:
@@ -187,9 +166,7 @@ def test_outputs_at_the_anchor_are_computed_once_or_anew_with_one_result() -> No
         objective.value(theta)
         counts.append(retain.meter.examples - before)
     assert counts == [17, 34]
-    assert float(kept.value(theta)) == pytest.approx(
-        float(anew.value(theta)), rel=1e-14
-    )
+    assert float(kept.value(theta)) == pytest.approx(float(anew.value(theta)), rel=1e-14)
 
 
 def test_parts_of_different_objectives_are_refused() -> None:

@@ -32,16 +32,10 @@ def whole(problem: Problem, risk: EmpiricalRisk, theta: Tensor) -> Tensor:
     named = dict(risk.parameters.unflatten(theta))
     with sdpa_kernel(SDPBackend.MATH):
         if isinstance(batch, dict):
-            loss = problem.loss(
-                lambda x: functional_call(model, named, (x,)), batch
-            ).mean()
+            loss = problem.loss(lambda x: functional_call(model, named, (x,)), batch).mean()
         else:
             outputs = functional_call(model, named, (batch[0],))
-            compare = (
-                functional.mse_loss
-                if problem.loss == "mse"
-                else functional.cross_entropy
-            )
+            compare = functional.mse_loss if problem.loss == "mse" else functional.cross_entropy
             loss = compare(outputs, batch[1])
     return loss + 0.5 * problem.weight_decay * theta.square().sum()
 
@@ -58,16 +52,10 @@ def test_value_gradient_and_product_equal_dense_autograd(name: str) -> None:
 
     hessian = torch.autograd.functional.hessian(objective, theta)
     gradient = torch.func.grad(objective)(theta)
-    torch.testing.assert_close(
-        risk.value(theta), objective(theta), rtol=1e-12, atol=1e-12
-    )
+    torch.testing.assert_close(risk.value(theta), objective(theta), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(risk.gradient(theta), gradient, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(
-        risk.hvp(theta, vector), hessian @ vector, rtol=1e-10, atol=1e-10
-    )
-    torch.testing.assert_close(
-        risk.linearise(theta).dense(), hessian, rtol=1e-10, atol=1e-10
-    )
+    torch.testing.assert_close(risk.hvp(theta, vector), hessian @ vector, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(risk.linearise(theta).dense(), hessian, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -76,9 +64,7 @@ def test_product_agrees_with_curvlinops(name: str) -> None:
     curvlinops = pytest.importorskip("curvlinops")
     problem = PROBLEMS[name]()
     if name in {"mapping", "regression", "attention"}:
-        pytest.skip(
-            "curvlinops takes (input, target) with torch's own losses and kernels"
-        )
+        pytest.skip("curvlinops takes (input, target) with torch's own losses and kernels")
     risk = risk_of(problem)
     moving = [p for p in problem.model.parameters() if p.requires_grad]
     batches = torch.utils.data.DataLoader(problem.dataset, batch_size=4)  # type: ignore[arg-type]
@@ -87,9 +73,7 @@ def test_product_agrees_with_curvlinops(name: str) -> None:
     )
     vector = torch.randn(risk.dimension, generator=generator(), dtype=torch.float64)
     expected = operator @ vector + problem.weight_decay * vector
-    torch.testing.assert_close(
-        risk.hvp(risk.start, vector), expected, rtol=1e-10, atol=1e-10
-    )
+    torch.testing.assert_close(risk.hvp(risk.start, vector), expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -118,9 +102,7 @@ def test_hvp_does_not_depend_on_the_order_of_examples() -> None:
         weight_decay=1e-2,
     )
     vector = torch.ones_like(risk.start)
-    torch.testing.assert_close(
-        other.hvp(risk.start, vector), risk.hvp(risk.start, vector)
-    )
+    torch.testing.assert_close(other.hvp(risk.start, vector), risk.hvp(risk.start, vector))
 
 
 def test_kept_and_recomputed_graphs_give_one_product() -> None:
@@ -235,14 +217,10 @@ def test_float32_products_stay_close_to_float64() -> None:
         weight_decay=1e-2,
     )
     rough = single.hvp(theta.float(), vector.float()).double()
-    assert torch.linalg.vector_norm(rough - exact) < 1e-5 * torch.linalg.vector_norm(
-        exact
-    )
+    assert torch.linalg.vector_norm(rough - exact) < 1e-5 * torch.linalg.vector_norm(exact)
 
 
-@pytest.mark.parametrize(
-    "name", ["mlp", "cnn", "batch_norm", "tied", "attention", "regression"]
-)
+@pytest.mark.parametrize("name", ["mlp", "cnn", "batch_norm", "tied", "attention", "regression"])
 def test_gauss_newton_equals_its_definition(name: str) -> None:
     problem = PROBLEMS[name]()
     risk = risk_of(problem)
@@ -258,9 +236,7 @@ def test_gauss_newton_equals_its_definition(name: str) -> None:
     p = z.softmax(1)
     middle = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
     if problem.loss == "mse":
-        middle = torch.eye(2, dtype=torch.float64).expand(
-            len(z), 2, 2
-        )  # 2/k, k = 2 outputs
+        middle = torch.eye(2, dtype=torch.float64).expand(len(z), 2, 2)  # 2/k, k = 2 outputs
     expected = torch.einsum("nid,nij,nje->de", jacobian, middle, jacobian) / risk.size
     expected.diagonal().add_(problem.weight_decay)
     made = risk.linearise(theta, curvature="gauss_newton")

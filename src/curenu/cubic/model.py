@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from curenu.cost import Cost
+from curenu.curvature import Curvature, inner, length, product
 from curenu.errors import BadRequest, IllPosed
 from curenu.status import Status
 
@@ -17,15 +18,8 @@ __all__ = [
     "CubicModel",
     "CubicSolver",
     "CubicStep",
-    "Curvature",
     "Factorised",
 ]
-
-
-class Curvature(Protocol):
-    """A symmetric operator `[d, d]`: anything whose `@` takes a vector `[d]` to one."""
-
-    def __matmul__(self, vector: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -46,18 +40,14 @@ class CubicModel:
 
     def __post_init__(self) -> None:
         if not (self.penalty > 0 and self.penalty < float("inf")):
-            raise BadRequest(
-                f"The penalty is {self.penalty}.", "a positive, finite number."
-            )
+            raise BadRequest(f"The penalty is {self.penalty}.", "a positive, finite number.")
         if self.gradient.ndim != 1 or self.gradient.numel() == 0:
             raise BadRequest(
                 f"The gradient has shape {list(self.gradient.shape)}.",
                 "a vector [d], d ≥ 1.",
             )
         if not self.gradient.isfinite().all():
-            raise IllPosed(
-                "NaN or Inf in the gradient.", "check data, loss and weights."
-            )
+            raise IllPosed("NaN or Inf in the gradient.", "check data, loss and weights.")
         if isinstance(self.curvature, Tensor):
             size = self.gradient.numel()
             if self.curvature.shape != (size, size):
@@ -66,17 +56,20 @@ class CubicModel:
                     f"a symmetric [{size}, {size}] tensor, as the gradient's size.",
                 )
             if not self.curvature.isfinite().all():
-                raise IllPosed(
-                    "NaN or Inf in the curvature.", "check data, loss and weights."
-                )
+                raise IllPosed("NaN or Inf in the curvature.", "check data, loss and weights.")
 
     def product(self, vector: Tensor) -> Tensor:
         """H·vector, `[d]`; one Hessian-vector product."""
-        return cast(Tensor, self.curvature @ vector)
+        return product(self.curvature, vector)
 
     def change(self, step: Tensor) -> float:
         """m(step), in float64; one product."""
-        return self._change(step, self.product(step))
+        return self.change_from(step, self.product(step))
+
+    def change_from(self, step: Tensor, image: Tensor) -> float:
+        """m(step) when `image`, H·step `[d]`, is known; no product."""
+        quadratic = inner(self.gradient, step) + 0.5 * inner(step, image)
+        return quadratic + self.penalty / 6.0 * length(step) ** 3
 
     def residual(self, step: Tensor) -> Tensor:
         """∇m(step) = g + H step + (M/2)|step| step, `[d]`; one product."""
@@ -84,17 +77,7 @@ class CubicModel:
 
     def damping(self, step: Tensor) -> float:
         """gamma = (M/2)|step|: the damping that the cubic term stands for at `step`."""
-        return (
-            0.5
-            * self.penalty
-            * float(torch.linalg.vector_norm(step, dtype=torch.float64))
-        )
-
-    def _change(self, step: Tensor, product: Tensor) -> float:
-        slope = float(torch.dot(self.gradient.double(), step.double()))
-        bend = float(torch.dot(step.double(), product.double()))
-        length = float(torch.linalg.vector_norm(step, dtype=torch.float64))
-        return slope + 0.5 * bend + self.penalty / 6.0 * length**3
+        return 0.5 * self.penalty * length(step)
 
 
 @dataclass(frozen=True)
@@ -105,7 +88,8 @@ class CubicStep:
     |∇m(step)|, measured or bounded as the solver says; `lambda_min` is the smallest
     eigenvalue of H the solver saw (exact for the eigen solver, a Ritz value, hence an upper
     bound, for Lanczos, None for descent); `hard_case` says that the gradient had no part
-    along the lowest eigenvector and the step was completed along it.
+    along the lowest eigenvector and the step was completed along it; `cost` holds the
+    products spent on the model so far, penalties solved before included.
     """
 
     step: Tensor

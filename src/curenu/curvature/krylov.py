@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ class LanczosStep(NamedTuple):
 
 def lanczos(
     operator: Tensor | Curvature, start: Tensor, basis: Tensor | None = None
-) -> Iterator[LanczosStep]:
+) -> Generator[LanczosStep, None, None]:
     """Yield the Lanczos recurrence of a symmetric operator, one product a step.
 
     H q_k = beta_{k-1} q_{k-1} + alpha_k q_k + beta_k q_{k+1}, q_1 = start/|start|.
@@ -43,10 +43,12 @@ def lanczos(
     Source: Golub and Van Loan, Matrix Computations, section 10.1.
     """
     rounding = _BREAKDOWN * torch.finfo(start.dtype).eps
-    current = start.div_(length(start))
+    dimension = len(start)
+    current, previous = start.div_(length(start)), torch.zeros_like(start)
     if basis is not None:
         current = basis[0].copy_(current)
-    previous, beta, scale, count = torch.zeros_like(start), 0.0, 0.0, 0
+    del start  # with a basis it is free from here
+    beta, scale, count = 0.0, 0.0, 0
     while basis is None or count + 1 < len(basis):
         rest = previous if basis is None else basis[count + 1]
         torch.add(product(operator, current), previous, alpha=-beta, out=rest)
@@ -63,7 +65,7 @@ def lanczos(
                 "check data, loss and weights.",
             )
         scale = max(scale, abs(alpha), beta)
-        spanned = basis is not None and count == len(start)
+        spanned = basis is not None and count == dimension
         if spanned or beta <= rounding * scale:
             yield LanczosStep(alpha, 0.0, current)
             return
@@ -98,7 +100,7 @@ class KrylovSpace:
         self.diagonal: list[float] = []
         self.off_diagonal: list[float] = []
         self.products = 0
-        self._steps = lanczos(operator, first, self._basis)
+        self._steps: Generator[LanczosStep, None, None] = lanczos(operator, first, self._basis)
 
     def __len__(self) -> int:
         return len(self.diagonal)
@@ -129,6 +131,7 @@ class KrylovSpace:
         if self._basis is not None:
             basis = self._basis[: len(self)]
             return torch.mv(basis.mT, torch.as_tensor(coefficients).to(basis))
+        self._steps.close()  # frees its vectors; the space does not grow after this
         first = self._start()
         total = torch.zeros_like(first)
         steps = lanczos(self._operator, first)

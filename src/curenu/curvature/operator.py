@@ -37,9 +37,7 @@ def product(curvature: Tensor | Curvature, vector: Tensor) -> Tensor:
     return cast(Tensor, curvature @ vector)
 
 
-def dense_symmetric(
-    curvature: Tensor | Curvature, memory_budget: int | None = None
-) -> Tensor:
+def dense_symmetric(curvature: Tensor | Curvature, memory_budget: int | None = None) -> Tensor:
     """H as a float64 matrix `[d, d]`, exactly symmetric.
 
     Takes a tensor, or an operator with `dense(memory_budget)`. Raises `UnsupportedModel`
@@ -72,21 +70,15 @@ def dense_symmetric(
 
 def inner(left: Tensor, right: Tensor) -> float:
     """left·right summed in float64, without a float64 copy of a whole vector."""
-    return sum(
-        float(torch.dot(a, b)) for a, b in zip(_wide(left), _wide(right), strict=True)
-    )
+    return sum(float(torch.dot(a, b)) for a, b in zip(_wide(left), _wide(right), strict=True))
 
 
 def length(vector: Tensor) -> float:
     """Euclidean length of `vector` `[d]`, summed in float64."""
-    return math.hypot(
-        *(float(torch.linalg.vector_norm(part)) for part in _wide(vector))
-    )
+    return math.hypot(*(float(torch.linalg.vector_norm(part)) for part in _wide(vector)))
 
 
-def random_direction(
-    template: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
+def random_direction(template: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """A new vector shaped as `template` `[d]`, uniform on the unit sphere.
 
     It is drawn on the generator's device; without one, from a fresh one seeded 0, so that

@@ -21,9 +21,7 @@ __all__ = ["CubicNewton", "Draw", "Penalty"]
 Penalty = float | Literal["auto"]
 
 _REJECT, _EXPAND = 0.1, 0.9  # thresholds on rho
-_ATTEMPTS = (
-    20  # re-solves of one model: a value each, and no product when the basis is kept
-)
+_ATTEMPTS = 20  # re-solves of one model: a value each, and no product when the basis is kept
 _LONGEST = 1e3  # no first penalty lets a step be longer than this many times |theta|
 
 
@@ -67,10 +65,9 @@ class CubicNewton:
     certificate_products: int
 
     def __post_init__(self) -> None:
-        if self.penalty != "auto" and not 0 < self.penalty < float("inf"):
-            raise BadRequest(
-                f"penalty={self.penalty!r}.", '"auto" or a positive number.'
-            )
+        given = self.penalty != "auto"
+        if given and (isinstance(self.penalty, str) or not 0 < self.penalty < float("inf")):
+            raise BadRequest(f"penalty={self.penalty!r}.", '"auto" or a positive number.')
         if self.max_steps < 1:
             raise BadRequest(f"max_steps={self.max_steps}.", "1 or more.")
         if not 0 <= self.tolerance < 1:
@@ -80,9 +77,7 @@ class CubicNewton:
         """Upper bound of the work: every step to its product budget, one value a step."""
         budget = self.solver.budget(retain.dimension)
         auto = self.penalty == "auto"
-        step = gradient_size * (3 if auto else 1) + curvature_size * (
-            budget.products + 1
-        )
+        step = gradient_size * (3 if auto else 1) + curvature_size * (budget.products + 1)
         certificate = gradient_size + curvature_size * (self.certificate_products + 1)
         return Plan(
             examples=self.max_steps * step + certificate + auto * 2 * gradient_size,
@@ -124,13 +119,9 @@ class CubicNewton:
     def _point(self, theta: Tensor, draw: Draw) -> _Point:
         curvature = draw.curvature.linearise(theta)
         if draw.gradient is draw.curvature:
-            return _Point(
-                theta, draw.gradient, curvature.value, curvature.gradient, curvature
-            )
+            return _Point(theta, draw.gradient, curvature.value, curvature.gradient, curvature)
         value = float(draw.gradient.value(theta)) if self.penalty == "auto" else None
-        return _Point(
-            theta, draw.gradient, value, draw.gradient.gradient(theta), curvature
-        )
+        return _Point(theta, draw.gradient, value, draw.gradient.gradient(theta), curvature)
 
     def _accept(
         self, point: _Point, factorised: Factorised, penalty: float, goal: float
@@ -223,9 +214,7 @@ def _first_penalty(point: _Point) -> float:
     bend = abs(float(torch.dot(point.gradient.double(), along.double())))
     cauchy = length**3 / bend if bend > 0 else float("inf")
     ratio = -min(cauchy, 0.01 * scale) / length
-    change = (
-        point.objective.gradient(point.theta + ratio * point.gradient) - point.gradient
-    )
+    change = point.objective.gradient(point.theta + ratio * point.gradient) - point.gradient
     return max(2.0 * _norm(change - ratio * along) / (ratio * length) ** 2, floor)
 
 

@@ -47,13 +47,9 @@ class CuReNU:
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Upper bound of the work: every step to its product budget, one value each."""
-        return self._loop().plan(
-            problem.retain, problem.retain.size, problem.retain.size
-        )
+        return self._loop().plan(problem.retain, problem.retain.size, problem.retain.size)
 
-    def __call__(
-        self, problem: ErasureProblem, *, generator: torch.Generator
-    ) -> Erasure:
+    def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
         """Erase: minimise F_r from theta0."""
         everything = Draw(problem.retain, problem.retain)
         return self._loop().run(problem, lambda: everything, generator)

@@ -6,13 +6,14 @@ every objective here.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest, IllPosed
+from curenu.objective import Objective
 from curenu.status import Status
 
 __all__ = ["FineTune"]
@@ -46,17 +47,23 @@ class FineTune:
         """Exactly `epochs` passes over the retain set, two vectors."""
         return Plan(examples=self.epochs * problem.retain.size, vectors=2)
 
-    def __call__(
-        self, problem: ErasureProblem, *, generator: torch.Generator
-    ) -> Erasure:
+    def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
         """Erase: train on, on what stays."""
         theta = problem.start.clone()
         velocity = torch.zeros_like(theta)
         with problem.retain.meter.measure() as spent:
             for _ in range(self.epochs):
                 for batch in problem.retain.batches(self.batch_size, generator):
-                    velocity.mul_(self.momentum).add_(batch.gradient(theta))
+                    velocity.mul_(self.momentum).add_(_gradient(batch, theta))
                     theta.add_(velocity, alpha=-self.learning_rate)
-            if not math.isfinite(float(theta.sum())):
-                raise IllPosed("Fine-tuning diverged.", "a smaller `learning_rate`.")
         return Erasure(theta, Status.SCHEDULE_DONE, spent())
+
+
+def _gradient(batch: Objective, theta: Tensor) -> Tensor:
+    try:
+        return batch.gradient(theta)
+    except IllPosed as error:
+        raise IllPosed(
+            f"Fine-tuning diverged or met broken data. {error.problem}",
+            f"a smaller `learning_rate`, or {error.remedy}",
+        ) from error

@@ -24,9 +24,7 @@ class Retrain:
         """Unknown here: the recipe's own."""
         return Plan(examples=0, vectors=0)
 
-    def __call__(
-        self, problem: ErasureProblem, *, generator: torch.Generator
-    ) -> Erasure:
+    def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
         """Erase by never having seen."""
         if problem.retrain is None:
             raise BadRequest(

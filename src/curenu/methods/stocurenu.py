@@ -42,9 +42,7 @@ class StoCuReNU:
 
     def __post_init__(self) -> None:
         if self.sample_size < 1 or (self.hvp_size is not None and self.hvp_size < 1):
-            raise BadRequest(
-                "A sample size below 1.", "sample_size and hvp_size of 1 or more."
-            )
+            raise BadRequest("A sample size below 1.", "sample_size and hvp_size of 1 or more.")
         self._loop()
 
     @classmethod
@@ -77,9 +75,7 @@ class StoCuReNU:
         size = min(self.sample_size, problem.retain.size)
         return self._loop().plan(problem.retain, size, min(self.hvp_size or size, size))
 
-    def __call__(
-        self, problem: ErasureProblem, *, generator: torch.Generator
-    ) -> Erasure:
+    def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
         """Erase: minimise F_r from theta0 on samples."""
 
         def draw() -> Draw:

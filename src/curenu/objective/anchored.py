@@ -55,9 +55,7 @@ class AnchoredRisk(WeightedSum):
         self._outputs = _Anchor(retain, self._start, memory_budget)
         ratio = (retain.size + forget.size) / retain.size
         if retain.source.evaluation.name is None:
-            tilt = retain.gradient(start).add_(
-                forget.gradient(start), alpha=ratio - 1.0
-            )
+            tilt = retain.gradient(start).add_(forget.gradient(start), alpha=ratio - 1.0)
         else:
             tilt = start.mul(ratio * retain.weight_decay)
         super().__init__(
@@ -83,9 +81,7 @@ class AnchoredRisk(WeightedSum):
         weight = 1.0 / len(retained)
         if self._retain.source.evaluation.name is None:
             total = self._retain.source.evaluation.total
-            return (
-                Term(retained, weight, lambda outputs, batch, _: total(outputs, batch)),
-            )
+            return (Term(retained, weight, lambda outputs, batch, _: total(outputs, batch)),)
         return (
             Term(retained, weight, self._divergence),
             Term(self._forget.ids, 1.0 / self._retain.size, self._removal),
@@ -107,12 +103,7 @@ class AnchoredRisk(WeightedSum):
         """Σ (B_i − l_i) over a batch of forget examples, its value at theta0 subtracted."""
         before = self._outputs.of(batch, ids)
         if self.source.evaluation.name == "mse":
-            return (
-                (2.0 * (batch[1] - before) * (outputs - before))
-                .flatten(1)
-                .mean(1)
-                .sum()
-            )
+            return (2.0 * (batch[1] - before) * (outputs - before)).flatten(1).mean(1).sum()
         target = functional.one_hot(batch[1], outputs.shape[1]).to(outputs.dtype)
         return ((target - before.softmax(1)) * (outputs - before)).sum()
 

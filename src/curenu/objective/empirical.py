@@ -57,9 +57,7 @@ class EmpiricalRisk(WeightedSum):
         collate: Callable[[list[Any]], Any] | None = None,
     ) -> None:
         if not 0 <= weight_decay < float("inf"):
-            raise BadRequest(
-                f"weight_decay is {weight_decay}.", "zero or a positive number."
-            )
+            raise BadRequest(f"weight_decay is {weight_decay}.", "zero or a positive number.")
         if micro_batch_size < 1:
             raise BadRequest(f"micro_batch_size is {micro_batch_size}.", "1 or more.")
         parameters = ParameterSpace.of(model, only)

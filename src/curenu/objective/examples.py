@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils.data import Dataset, TensorDataset, default_collate
 
+from curenu.checks import size_of
 from curenu.errors import BadRequest
 
 __all__ = ["Examples"]
@@ -27,20 +28,10 @@ class Examples:
         collate: Callable[[list[Any]], Any] | None,
         device: torch.device,
     ) -> None:
-        size = getattr(dataset, "__len__", None)
-        if size is None or not hasattr(dataset, "__getitem__"):
-            raise BadRequest(
-                f"{type(dataset).__name__} has no length or no items by position.",
-                "a map-style dataset: erasure needs to address single examples.",
-            )
-        self.size = int(size())
-        if self.size == 0:
-            raise BadRequest("The dataset is empty.", "a dataset with examples.")
+        self.size = size_of(dataset)
         self._dataset = dataset
         self._collate = collate or default_collate
-        self._whole = (
-            dataset.tensors if type(dataset) is TensorDataset and not collate else None
-        )
+        self._whole = dataset.tensors if type(dataset) is TensorDataset and not collate else None
         self._device = device
 
     def batch(self, positions: Tensor) -> Any:
@@ -49,9 +40,7 @@ class Examples:
             return tuple(tensor[positions].to(self._device) for tensor in self._whole)
         chosen = positions.tolist()
         many = getattr(self._dataset, "__getitems__", None)
-        items: Sequence[Any] = (
-            many(chosen) if many else [self._dataset[i] for i in chosen]
-        )
+        items: Sequence[Any] = many(chosen) if many else [self._dataset[i] for i in chosen]
         batch = self._collate(list(items))
         if not isinstance(batch, Mapping) and not (
             isinstance(batch, list | tuple) and len(batch) == 2
@@ -60,6 +49,4 @@ class Examples:
                 f"Items collate to {type(batch).__name__}.",
                 "items that are (input, target) pairs or mappings.",
             )
-        return pytree.tree_map_only(
-            Tensor, lambda tensor: tensor.to(self._device), batch
-        )
+        return pytree.tree_map_only(Tensor, lambda tensor: tensor.to(self._device), batch)

@@ -47,18 +47,33 @@ class MicroBatch:
     count: int
     bend: Callable[[Sequence[Tensor], bool, bool], Pieces]
 
-    def product(
-        self, pieces: Sequence[Tensor], *, keep: bool, columns: bool = False
-    ) -> Pieces:
+    def product(self, pieces: Sequence[Tensor], *, keep: bool, columns: bool = False) -> Pieces:
         """Curvature times `pieces`, one tensor a parameter (None is zero)."""
         try:
             return self.bend(pieces, keep, columns)
         except (RuntimeError, NotImplementedError) as error:
-            raise UnsupportedModel(
-                f"The loss cannot be differentiated twice: {str(error).splitlines()[0]}",
-                "an implementation with a second derivative (no fused or once-differentiable "
-                "operation), or a first-order method such as `FineTune`.",
-            ) from error
+            raise _once(str(error).splitlines()[0]) from error
+
+    def check_twice_differentiable(self) -> None:
+        """Raise `UnsupportedModel` if an operation in the gradient's graph ends it."""
+        nodes = [gradient.grad_fn for gradient in self.grads if gradient is not None]
+        seen: set[object] = set()
+        while nodes:
+            node = nodes.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if node.name().rsplit("::")[-1] in {"Error", "NotImplemented", "DelayedError"}:
+                raise _once("an operation of it has no second derivative.")
+            nodes.extend(following for following, _ in node.next_functions)
+
+
+def _once(reason: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"The loss cannot be differentiated twice: {reason}",
+        "an implementation with a second derivative (no fused or once-differentiable "
+        "operation), or a first-order method such as `FineTune`.",
+    )
 
 
 def differentiate_loss(
@@ -72,9 +87,7 @@ def differentiate_loss(
     def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
         if not live:
             return [None] * len(leaves)
-        return _pull(
-            [grads[i] for i in live], leaves, [pieces[i] for i in live], keep, columns
-        )
+        return _pull([grads[i] for i in live], leaves, [pieces[i] for i in live], keep, columns)
 
     return MicroBatch(float(loss.detach()), leaves, grads, count, bend)
 
@@ -96,9 +109,7 @@ def differentiate_outputs(
             float(loss.detach()), leaves, grads, count, lambda *_: [None] * len(leaves)
         )
     dual = torch.zeros_like(outputs, requires_grad=True)
-    pulled = torch.autograd.grad(
-        outputs, leaves, dual, create_graph=True, allow_unused=True
-    )
+    pulled = torch.autograd.grad(outputs, leaves, dual, create_graph=True, allow_unused=True)
     live = [index for index, gradient in enumerate(pulled) if gradient is not None]
 
     def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
@@ -199,9 +210,7 @@ class Linearisation:
         if self._keep and self._sums is None:
             self._built()
         self._meter.hvps += dimension
-        total = torch.zeros(
-            dimension, dimension, dtype=torch.float64, device=self._theta.device
-        )
+        total = torch.zeros(dimension, dimension, dtype=torch.float64, device=self._theta.device)
         for batch, _ in self._batches():
             self._add_columns(total, batch)
             self._meter.passed(dimension * batch.count)
@@ -216,9 +225,7 @@ class Linearisation:
                 min(width, dimension - start), dimension, dtype=self._theta.dtype
             ).to(self._theta.device)
             columns.diagonal(start).fill_(1.0)
-            rows = batch.product(
-                _pieces(columns, batch.leaves), keep=True, columns=True
-            )
+            rows = batch.product(_pieces(columns, batch.leaves), keep=True, columns=True)
             offset = 0
             for row, leaf in zip(rows, batch.leaves, strict=True):
                 if row is not None:
@@ -259,9 +266,7 @@ def check_dense(dimension: int, memory_budget: int | None) -> None:
         )
 
 
-def accumulate(
-    total: Tensor, pieces: Sequence[Tensor | None], leaves: Sequence[Tensor]
-) -> None:
+def accumulate(total: Tensor, pieces: Sequence[Tensor | None], leaves: Sequence[Tensor]) -> None:
     """Add `pieces`, shaped as `leaves` (None is zero), to the vector `total` `[d]` in place."""
     with torch.no_grad():
         for place, piece in zip(_pieces(total, leaves), pieces, strict=True):
@@ -276,9 +281,7 @@ def graph_bytes(build: Callable[[], MicroBatch]) -> int:
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         storages[storage.data_ptr()] = storage.nbytes()
-        return (
-            tensor.detach()
-        )  # the tensor itself would tie a cycle that is never freed
+        return tensor.detach()  # the tensor itself would tie a cycle that is never freed
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         build()
@@ -288,10 +291,7 @@ def graph_bytes(build: Callable[[], MicroBatch]) -> int:
 def _pieces(vector: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     lead = vector.shape[:-1]
     parts = vector.split([leaf.numel() for leaf in leaves], dim=-1)
-    return [
-        part.reshape(*lead, *leaf.shape)
-        for part, leaf in zip(parts, leaves, strict=True)
-    ]
+    return [part.reshape(*lead, *leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
 
 
 def _bends(gradient: Tensor | None) -> bool:

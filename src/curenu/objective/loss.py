@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from curenu.errors import BadRequest
 
-__all__ = ["Evaluation", "Loss", "Reduction"]
+__all__ = ["Evaluation", "Loss", "Reduction", "mean_loss"]
 
 Reduction = Literal["mean", "sum", "none"]
 Loss = str | Callable[..., Tensor]
@@ -24,9 +24,7 @@ def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
             f"Outputs {list(outputs.shape)} and targets {list(targets.shape)} differ in shape.",
             "targets of the outputs' shape: the squared error never broadcasts.",
         )
-    return (
-        functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1).sum()
-    )
+    return functional.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1).sum()
 
 
 _NAMED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -43,9 +41,7 @@ class Evaluation(nn.Module):
     are known by name.
     """
 
-    def __init__(
-        self, model: nn.Module, loss: Loss, reduction: Reduction | None
-    ) -> None:
+    def __init__(self, model: nn.Module, loss: Loss, reduction: Reduction | None) -> None:
         super().__init__()
         self.model = model
         self.name = loss if isinstance(loss, str) else None
@@ -66,9 +62,7 @@ class Evaluation(nn.Module):
 
     def loss(self, outputs: Tensor, batch: Any) -> Tensor:
         """The loss as the given function returns it, before it is made a sum."""
-        return (
-            outputs if isinstance(batch, Mapping) else self.function(outputs, batch[1])
-        )
+        return outputs if isinstance(batch, Mapping) else self.function(outputs, batch[1])
 
     def settle(self, singles: Sequence[Any], together: Any) -> None:
         """Measure the reduction on a few examples, each alone and all together.
@@ -91,11 +85,7 @@ class Evaluation(nn.Module):
             return
         expected: dict[Reduction, float] = {"sum": total, "mean": total / count}
         slack = 1e-3 * max(abs(total), 1e-30)
-        measured = [
-            name
-            for name, value in expected.items()
-            if abs(float(joint) - value) <= slack
-        ]
+        measured = [name for name, value in expected.items() if abs(float(joint) - value) <= slack]
         if self.reduction in measured or not torch.isfinite(joint):
             return
         if self.reduction is not None or len(measured) != 1:
@@ -108,6 +98,19 @@ class Evaluation(nn.Module):
         self.reduction = measured[0]
 
 
+def mean_loss(model: nn.Module, loss: Loss) -> Callable[[Any], Tensor]:
+    """The mean loss of a batch as a function of the batch, for training `model` itself."""
+    evaluation = Evaluation(model, loss, None)
+
+    def evaluate(batch: Any) -> Tensor:
+        value = evaluation.loss(evaluation(batch), batch)
+        if value.ndim:
+            return value.mean()
+        return value / batch_size(batch) if evaluation.reduction == "sum" else value
+
+    return evaluate
+
+
 def batch_size(batch: Any) -> int:
     """Number of examples in a collated batch: the length of its first tensor."""
     parts = batch.values() if isinstance(batch, Mapping) else batch
@@ -116,9 +119,7 @@ def batch_size(batch: Any) -> int:
             return part.shape[0]
         if isinstance(part, Mapping | list | tuple):
             return batch_size(part)
-    raise BadRequest(
-        "A batch holds no tensor.", "items of tensors, or a `collate` function."
-    )
+    raise BadRequest("A batch holds no tensor.", "items of tensors, or a `collate` function.")
 
 
 def _resolve(
@@ -126,19 +127,13 @@ def _resolve(
 ) -> tuple[Callable[..., Tensor], Reduction | None]:
     if isinstance(loss, str):
         if loss not in _NAMED:
-            raise BadRequest(
-                f"No loss is named {loss!r}.", f"{', '.join(_NAMED)} or a callable."
-            )
+            raise BadRequest(f"No loss is named {loss!r}.", f"{', '.join(_NAMED)} or a callable.")
         return _NAMED[loss], "sum"
     if not callable(loss):
-        raise BadRequest(
-            f"The loss is a {type(loss).__name__}.", "a name or a callable."
-        )
+        raise BadRequest(f"The loss is a {type(loss).__name__}.", "a name or a callable.")
     declared = reduction or getattr(loss, "reduction", None) or _default_reduction(loss)
     if declared not in ("mean", "sum", "none", None):
-        raise BadRequest(
-            f"The loss declares reduction={declared!r}.", "'mean', 'sum' or 'none'."
-        )
+        raise BadRequest(f"The loss declares reduction={declared!r}.", "'mean', 'sum' or 'none'.")
     return loss, declared
 
 

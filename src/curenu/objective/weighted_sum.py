@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from curenu.checks import floating_tensors
+from curenu.checks import check_curvature, floating_tensors
 from curenu.cost import Meter
 from curenu.errors import IllPosed, UnsupportedModel
 from curenu.objective.examples import Examples
@@ -81,11 +81,7 @@ class Quadratic:
     def value(self, theta: Tensor) -> float:
         wide = theta.double()
         value = 0.5 * self.weight_decay * float(wide.square().sum())
-        return (
-            value
-            if self.tilt is None
-            else value - float(torch.dot(self.tilt.double(), wide))
-        )
+        return value if self.tilt is None else value - float(torch.dot(self.tilt.double(), wide))
 
     def add_gradient(self, theta: Tensor, total: Tensor) -> Tensor:
         total.add_(theta, alpha=self.weight_decay)
@@ -99,9 +95,7 @@ class WeightedSum:
     weights are applied once per term, so nothing depends on the micro-batch size.
     """
 
-    def __init__(
-        self, source: Source, terms: tuple[Term, ...], quadratic: Quadratic
-    ) -> None:
+    def __init__(self, source: Source, terms: tuple[Term, ...], quadratic: Quadratic) -> None:
         self.source = source
         self._terms = terms
         self._quadratic = quadratic
@@ -146,9 +140,7 @@ class WeightedSum:
                 named = self._leaves(theta)
                 leaves = list(named.values())
                 loss = term.weight * self._sum(term, named, batch, ids)
-                accumulate(
-                    total, torch.autograd.grad(loss, leaves, allow_unused=True), leaves
-                )
+                accumulate(total, torch.autograd.grad(loss, leaves, allow_unused=True), leaves)
                 self.meter.passed(len(ids))
         self._check_sum(total, theta)
         return self._quadratic.add_gradient(theta, total)
@@ -184,18 +176,31 @@ class WeightedSum:
             quadratic_gradient=lambda total: self._quadratic.add_gradient(theta, total),
             weight_decay=self.weight_decay,
             meter=self.meter,
-            kept=budget // max(1, graph_bytes(lambda: next(stream(0))))
-            if budget > 0
-            else 0,
+            kept=budget // max(1, graph_bytes(lambda: next(stream(0)))) if budget > 0 else 0,
         )
 
+    def check_twice_differentiable(self, theta: Tensor, vector: Tensor) -> None:
+        """Raise unless the product with a random `vector` is there, finite and not all zero.
+
+        The loss is multiplied by a one that asks for a gradient: only then do operations that
+        can be differentiated once leave a mark in the graph, instead of passing for constants.
+        """
+        one = torch.ones((), dtype=theta.dtype, device=theta.device, requires_grad=True)
+        gradient, product = torch.zeros_like(theta), torch.zeros_like(theta)
+        pieces = list(self.parameters.unflatten(vector).values())
+        for batch in self._micro_batches(theta, "hessian", 0, one):
+            batch.check_twice_differentiable()
+            accumulate(gradient, batch.grads, batch.leaves)
+            accumulate(product, batch.product(pieces, keep=False), batch.leaves)
+            self.meter.passed(2 * batch.count)
+        self._check_sum(gradient, theta)
+        check_curvature(gradient, product)
+
     def _micro_batches(
-        self, theta: Tensor, curvature: Kind, first: int
+        self, theta: Tensor, curvature: Kind, first: int, one: Tensor | None = None
     ) -> Iterator[MicroBatch]:
         """Each micro-batch differentiated once; products have no fused attention."""
-        differentiate = (
-            differentiate_loss if curvature == "hessian" else differentiate_outputs
-        )
+        differentiate = differentiate_loss if curvature == "hessian" else differentiate_outputs
         for term, batch, ids in self._stream(first):
             if curvature == "gauss_newton" and isinstance(batch, Mapping):
                 raise UnsupportedModel(
@@ -204,8 +209,11 @@ class WeightedSum:
                 )
             named = self._leaves(theta)
 
-            def head(outputs: Tensor, term=term, batch=batch, ids=ids) -> Tensor:
-                return term.weight * term.head(outputs, batch, ids)
+            def head(
+                outputs: Tensor, term: Term = term, batch: Any = batch, ids: Tensor = ids
+            ) -> Tensor:
+                loss = term.weight * term.head(outputs, batch, ids)
+                return loss if one is None else one * loss
 
             with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
                 outputs = self.source.outputs(named, batch)
@@ -221,12 +229,6 @@ class WeightedSum:
                 yield term, self.source.examples.batch(ids), ids
             first = max(0, first - len(parts))
 
-    def _graphs_within(self, theta: Tensor, budget: int) -> int:
-        """How many micro-batches' graphs fit in the budget, by the first one's own bytes."""
-        if budget <= 0:
-            return 0
-        return budget // max(1, graph_bytes(lambda: next(self._micro_batches(theta))))
-
     def _leaves(self, theta: Tensor) -> Named:
         named = self.parameters.unflatten(theta.detach())
         return {name: piece.detach().requires_grad_() for name, piece in named.items()}
@@ -241,12 +243,8 @@ class WeightedSum:
             for example in term.ids.split(1):
                 batch = self.source.examples.batch(example)
                 place = f"at example {int(example)}"
-                if not all(
-                    tensor.isfinite().all() for tensor in floating_tensors(batch)
-                ):
-                    raise IllPosed(
-                        f"NaN or Inf in the data {place}.", "cleaning or removing it."
-                    )
+                if not all(tensor.isfinite().all() for tensor in floating_tensors(batch)):
+                    raise IllPosed(f"NaN or Inf in the data {place}.", "cleaning or removing it.")
                 with torch.no_grad():
                     if not self._sum(term, named, batch, example).isfinite():
                         raise IllPosed(

@@ -1,0 +1,47 @@
+"""`curenu train`: a first model in a new run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curenu.cli.choice import complete_task
+from curenu.cli.console import note, print_json, progress_bar, stdout
+from curenu.records import Value
+from curenu.session import Session
+
+__all__ = ["train"]
+
+
+def train(
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="A built-in task or `path/to/file.py:function`.", autocompletion=complete_task
+        ),
+    ],
+    run: Annotated[Path, typer.Argument(help="The new run folder.")],
+    seed: Annotated[int, typer.Option(help="Seed of initialisation and batches.")] = 0,
+    examples: Annotated[
+        int | None, typer.Option(min=2, help="Use only so many training examples.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Train a task's model and keep it in a new run folder.
+
+    Example: curenu train digits run --seed 1
+    """
+    options: dict[str, Value] = {} if examples is None else {"examples": examples}
+    with progress_bar(f"training {task}") as progress:
+        session = Session.create(run, task, options=options, seed=seed, progress=progress)
+    description = session.description
+    if as_json:
+        print_json(description.model_dump(mode="json") | {"run": str(run)})
+        return
+    stdout().print(
+        f"Trained {description.title} on {description.examples} examples in "
+        f"{description.seconds:.1f} s; weights {description.start[:12]}."
+    )
+    note(f"next: curenu unlearn {run} --random 0.1")

@@ -1,0 +1,109 @@
+"""Damped and pseudo-inverse Newton steps: the baselines that no cubic term holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from curenu.curvature import Curvature, KrylovSpace, dense_symmetric, length, product
+from curenu.errors import BadRequest, IllPosed
+from curenu.status import Status
+
+__all__ = ["LinearStep", "damped_solve", "pseudo_inverse_solve"]
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearStep:
+    """A step s, |Hs + damping s + g| measured, why it ended, and the products spent."""
+
+    step: Tensor
+    residual: float
+    status: Status
+    products: int
+
+
+def damped_solve(
+    curvature: Tensor | Curvature,
+    gradient: Tensor,
+    damping: float,
+    *,
+    max_products: int | None = None,
+    memory_budget: int | None = None,
+) -> LinearStep:
+    """−(H + damping I)^{-1} g, not clipped; H may be indefinite.
+
+    `max_products` None decomposes H in float64; a number solves in the Krylov space of that
+    many products, (T_k + damping I) y = −|g| e_1, s = Q_k y. Raises `IllPosed` when the
+    damped matrix is singular to rounding.
+    """
+    if not 0 <= damping < float("inf"):
+        raise BadRequest(f"damping={damping}.", "zero or a positive number.")
+
+    def inverse(values: Vector) -> Vector:
+        shifted = values + damping
+        if np.abs(shifted).min() <= 4.0 * np.finfo(np.float64).eps * np.abs(values).max():
+            raise IllPosed(
+                f"H + {damping:g} I is singular: an eigenvalue of H is at −damping.",
+                "another damping, or `PseudoInverseNewton`.",
+            )
+        return 1.0 / shifted
+
+    return _solve(curvature, gradient, inverse, damping, max_products, memory_budget)
+
+
+def pseudo_inverse_solve(
+    curvature: Tensor | Curvature,
+    gradient: Tensor,
+    *,
+    relative_cutoff: float = 1e-6,
+    max_products: int | None = None,
+    memory_budget: int | None = None,
+) -> LinearStep:
+    """−H⁺ g, eigenvalues below `relative_cutoff` · max|lambda| in size taken as zero.
+
+    As `damped_solve`; in a Krylov space the cut is made on Ritz values.
+    """
+    if not 0 <= relative_cutoff < 1:
+        raise BadRequest(f"relative_cutoff={relative_cutoff}.", "a number in [0, 1).")
+
+    def inverse(values: Vector) -> Vector:
+        kept = np.abs(values) > relative_cutoff * np.abs(values).max()
+        return np.where(kept, 1.0, 0.0) / np.where(kept, values, 1.0)
+
+    return _solve(curvature, gradient, inverse, 0.0, max_products, memory_budget)
+
+
+def _solve(
+    curvature: Tensor | Curvature,
+    gradient: Tensor,
+    inverse: Callable[[Vector], Vector],
+    damping: float,
+    max_products: int | None,
+    memory_budget: int | None,
+) -> LinearStep:
+    size = length(gradient)
+    if size == 0.0:
+        return LinearStep(torch.zeros_like(gradient), 0.0, Status.SINGLE_STEP, 0)
+    if max_products is None:
+        values, vectors = torch.linalg.eigh(dense_symmetric(curvature, memory_budget))
+        scaled = torch.from_numpy(inverse(values.cpu().numpy())).to(vectors.device)
+        step = -(vectors @ (scaled * (vectors.mT @ gradient.double()))).to(gradient.dtype)
+        spent = 0 if isinstance(curvature, Tensor) else len(values)
+        status = Status.SINGLE_STEP
+    else:
+        space = KrylovSpace(curvature, gradient.clone, limit=max_products)
+        for _ in space.grow():
+            pass
+        ritz, basis = space.ritz()
+        step = space.combine(basis @ (-size * basis[0] * inverse(ritz)))
+        spent = space.products
+        status = Status.SINGLE_STEP if space.remainder == 0.0 else Status.PRODUCT_LIMIT
+    residual = product(curvature, step).add_(step, alpha=damping).add_(gradient)
+    return LinearStep(step, length(residual), status, spent + 1)

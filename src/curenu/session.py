@@ -1,0 +1,294 @@
+"""A sequence of erasure requests on one run: the only writer of weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from curenu.checks import positions_of, size_of
+from curenu.erasure import Erasure, ErasureProblem, Method, StepRecord
+from curenu.errors import BadRequest, IllPosed
+from curenu.facade import erase, with_parameters
+from curenu.identity import (
+    absolute_reference,
+    data_digest,
+    derived_seed,
+    describe_method,
+    describe_recipe,
+)
+from curenu.methods import resolve_method
+from curenu.objective import EmpiricalRisk
+from curenu.records import Packed, RequestRecord, RunDescription, Value, digest, pack
+from curenu.run import Run
+from curenu.store import FolderStore
+from curenu.tasks import Task, load_task
+
+__all__ = ["Oracle", "Request", "Session", "SessionResult"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A checked request before it is run: the problem, the method, and what stays."""
+
+    positions: tuple[int, ...]
+    method: Method
+    seed: int
+    risk: EmpiricalRisk
+    problem: ErasureProblem
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """The model after a request and its record; `repeated` when it had been granted before."""
+
+    model: nn.Module
+    record: RequestRecord
+    repeated: bool = False
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A model retrained without the erased examples, and the seconds its training took."""
+
+    model: nn.Module
+    seed: int
+    seconds: float
+
+
+class Session(Run):
+    """A trained model and every request granted on it, kept in a run folder.
+
+    The retain set of a request is what no granted request erased. A request that fails for
+    any reason leaves the folder as it was; one killed in the middle leaves the last granted
+    state, and the same request gives the same result when it is made again.
+    """
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        task: str | Task,
+        *,
+        options: Mapping[str, Value] | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train `task` in a new run folder and keep its first weights.
+
+        `task` is a name or `file.py:function`, loaded with `options`, or a `Task`, which
+        `open` must then be given again. `progress` is told (done, total).
+
+        Raises `RunBroken` for a folder that is not free, before anything is computed.
+        """
+        store = FolderStore(folder)
+        store.check_free()
+        reference = None if isinstance(task, Task) else absolute_reference(task)
+        loaded = task if isinstance(task, Task) else load_task(reference, **(options or {}))
+        start = time.perf_counter()
+        model = loaded.train_model(seed, progress=progress)
+        _check_finite(model)
+        weights = pack(model.state_dict())
+        description = RunDescription(
+            task=reference,
+            title=loaded.name,
+            options=dict(options or {}),
+            recipe=describe_recipe(loaded),
+            seed=seed,
+            examples=size_of(loaded.train),
+            data=data_digest(loaded),
+            start=weights.name,
+            seconds=time.perf_counter() - start,
+        )
+        with store.exclusive():
+            store.create(description, weights)
+        return cls(store, loaded)
+
+    @classmethod
+    def open(cls, folder: str | Path, task: Task | None = None) -> Self:
+        """Go on with the run in `folder`; `task` only if it was created from an object.
+
+        Raises `RunBroken` when anything in the folder is missing, damaged or does not fit.
+        """
+        store = FolderStore(folder)
+        description = store.description()
+        if task is None:
+            if description.task is None:
+                raise BadRequest(
+                    f"The run's task {description.title!r} was given as an object.",
+                    "`Session.open(folder, task=...)` with the same task.",
+                )
+            task = load_task(description.task, **description.options)
+        return cls(store, task)
+
+    def prepare(
+        self,
+        forget: Sequence[Hashable] | Tensor,
+        method: str | Method = "stocurenu",
+        *,
+        seed: int | None = None,
+        only: str | Sequence[str] | None = None,
+        progress: Progress | None = None,
+        on_step: Callable[[StepRecord], None] | None = None,
+    ) -> Request:
+        """Everything about a request that can be checked before it is run; nothing is written."""
+        chosen = resolve_method(method)
+        positions = positions_of(
+            forget, self.description.examples, ids=self.task.ids, erased=self.erased
+        )
+        risk = self.risk(self.model, only)
+        gone = set(positions)
+        kept = [p for p in self.retained if p not in gone]
+
+        def retrain(generator: torch.Generator) -> Tensor:
+            model = self.task.train_model(
+                int(torch.randint(2**31, (), generator=generator)), ids=kept, progress=progress
+            )
+            return risk.parameters.flatten(dict(model.named_parameters()))
+
+        problem = ErasureProblem(
+            risk.start, risk.subset(kept), risk.subset(positions), retrain=retrain, on_step=on_step
+        )
+        if seed is None:
+            seed = derived_seed(self.description.seed, "request", len(self.records) + 1)
+        if progress is not None:
+            risk.meter.listener = _counter(progress, chosen.plan(problem).examples)
+        return Request(tuple(positions), chosen, seed, risk, problem)
+
+    def unlearn(
+        self,
+        forget: Sequence[Hashable] | Tensor,
+        method: str | Method = "stocurenu",
+        *,
+        seed: int | None = None,
+        request: str | None = None,
+        only: str | Sequence[str] | None = None,
+        progress: Progress | None = None,
+        on_step: Callable[[StepRecord], None] | None = None,
+    ) -> SessionResult:
+        """Erase the examples `forget` from the current model and put the request on record.
+
+        `forget` are the task's ids, positions where it has none; `request` names the request:
+        made again with the same ids it returns what is on record. `seed` is derived from the
+        run's and the request's number unless given. `progress` is told (examples, at most).
+
+        Raises an error of `curenu.errors` before anything is written.
+        """
+        with self.store.exclusive():
+            self.refresh()
+            known = self._known(request, forget)
+            if known is not None:
+                return SessionResult(self.load(known.after), known, repeated=True)
+            asked = self.prepare(
+                forget, method, seed=seed, only=only, progress=progress, on_step=on_step
+            )
+            erasure = erase(asked.problem, asked.method, seed=asked.seed)
+            model = with_parameters(self.model, asked.risk.parameters, erasure.theta)
+            weights = pack(model.state_dict())
+            record = self._record(request, only, asked, erasure, weights)
+            self.store.commit(record, weights)
+            self.refresh()
+        return SessionResult(self.model, record)
+
+    def oracle(self, number: int, *, progress: Progress | None = None) -> Oracle:
+        """The `number`-th model retrained without what is erased; kept, trained only once."""
+        seed = derived_seed(self.description.seed, "oracle", number)
+        configuration = {
+            "title": self.description.title,
+            "data": self.description.data,
+            "recipe": self.description.recipe,
+            "seed": seed,
+            "retained": digest(repr(self.retained).encode()),
+        }
+        with self.store.exclusive():
+            kept = self.store.oracle(configuration)
+            if kept is None:
+                start = time.perf_counter()
+                model = self.task.train_model(seed, ids=self.retained, progress=progress)
+                _check_finite(model)
+                record = self.store.keep_oracle(
+                    configuration, pack(model.state_dict()), time.perf_counter() - start
+                )
+                return Oracle(model, seed, record.seconds)
+        record, named = kept
+        return Oracle(self.fit(named, "an oracle"), seed, record.seconds)
+
+    def _record(
+        self,
+        request: str | None,
+        only: str | Sequence[str] | None,
+        asked: Request,
+        erasure: Erasure,
+        weights: Packed,
+    ) -> RequestRecord:
+        name, arguments = describe_method(asked.method)
+        return RequestRecord(
+            request=request or self._free_name(),
+            number=len(self.records) + 1,
+            positions=asked.positions,
+            ids=tuple(self._id(position) for position in asked.positions),
+            method=name,
+            arguments=arguments,
+            only=only if only is None or isinstance(only, str) else tuple(only),
+            seed=asked.seed,
+            before=self.current,
+            after=weights.name,
+            status=erasure.status,
+            cost=erasure.cost,
+            update_norm=float((erasure.theta - asked.problem.start).double().norm()),
+            certificate=erasure.certificate,
+            trace=erasure.trace,
+            notes=erasure.notes,
+        )
+
+    def _known(
+        self, request: str | None, forget: Sequence[Hashable] | Tensor
+    ) -> RequestRecord | None:
+        same = self.record_of(request)
+        if same is None:
+            return None
+        positions = positions_of(forget, self.description.examples, ids=self.task.ids)
+        if tuple(positions) != same.positions:
+            raise BadRequest(
+                f"Request {request!r} was granted before, for other ids.",
+                "a new name for a new request.",
+            )
+        return same
+
+    def _free_name(self) -> str:
+        taken = {record.request for record in self.records}
+        number = len(self.records) + 1
+        while f"request-{number}" in taken:
+            number += 1
+        return f"request-{number}"
+
+    def _id(self, position: int) -> int | str:
+        name = position if self.task.ids is None else self.task.ids[position]
+        return name if isinstance(name, int | str) else str(name)
+
+
+def _check_finite(model: nn.Module) -> None:
+    bad = [name for name, t in model.state_dict().items() if not t.isfinite().all()]
+    if bad:
+        raise IllPosed(
+            f"Training ended in NaN or Inf, first in {bad[0]}.",
+            "a smaller learning rate, or cleaning the data.",
+        )
+
+
+def _counter(progress: Progress, total: int) -> Callable[[int], None]:
+    done = 0
+
+    def passed(examples: int) -> None:
+        nonlocal done
+        done += examples
+        progress(min(done, total), total)
+
+    return passed

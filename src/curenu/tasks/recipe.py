@@ -1,0 +1,115 @@
+"""How a task's network is trained: the recipe, and the loop that follows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from curenu.errors import BadRequest, IllPosed
+from curenu.objective import Examples, Loss, mean_loss
+
+__all__ = ["Progress", "Recipe", "train"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Minibatch training with momentum or Adam, constant or cosine learning rate.
+
+    `weight_decay` is lambda of (lambda/2)|theta|², added to the gradient of every parameter
+    that moves (also under Adam, where it is not decoupled), so that training and erasure
+    share one objective. Raises `BadRequest` for values that cannot be meant.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    momentum: float = 0.9
+    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise BadRequest(f"{self}.", "1 or more epochs and examples a batch.")
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
+            raise BadRequest(f"{self}.", "a positive learning rate, a decay of 0 or more.")
+        if not 0 <= self.momentum < 1:
+            raise BadRequest(f"momentum={self.momentum}.", "a number in [0, 1).")
+        if self.optimizer not in ("sgd", "adam") or self.schedule not in ("cosine", "constant"):
+            raise BadRequest(f"{self}.", "optimizer sgd or adam, schedule cosine or constant.")
+
+    def steps(self, examples: int) -> int:
+        """Optimiser steps of one training on so many examples."""
+        return self.epochs * math.ceil(examples / self.batch_size)
+
+
+def train(
+    model: nn.Module,
+    dataset: Dataset[Any],
+    loss: Loss,
+    recipe: Recipe,
+    *,
+    generator: torch.Generator,
+    ids: Sequence[int] | Tensor | None = None,
+    progress: Progress | None = None,
+) -> nn.Module:
+    """Train `model` in place on the examples `ids` (None: all); returned in eval mode.
+
+    Batches are shuffled by `generator`, which also seeds dropout. `progress` is told (steps
+    done, steps in all). Raises `IllPosed` when the loss becomes NaN or Inf.
+    """
+    device = next(model.parameters()).device
+    examples = Examples(dataset, None, device)
+    chosen = torch.arange(examples.size) if ids is None else torch.as_tensor(ids)
+    moving = [p for p in model.parameters() if p.requires_grad]
+    optimizer = _optimizer(moving, recipe)
+    total = recipe.steps(len(chosen))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: (
+            0.5 * (1 + math.cos(math.pi * step / total)) if recipe.schedule == "cosine" else 1.0
+        ),
+    )
+    evaluate = mean_loss(model, loss)
+    model.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        for done, batch_ids in enumerate(_shuffled(chosen, recipe, generator), start=1):
+            optimizer.zero_grad(set_to_none=True)
+            value = evaluate(examples.batch(batch_ids))
+            if not math.isfinite(float(value.detach())):
+                raise IllPosed(
+                    f"The training loss is {float(value.detach())} at step {done}.",
+                    "a smaller learning rate, or cleaning the data.",
+                )
+            value.backward()
+            optimizer.step()
+            scheduler.step()
+            if progress is not None:
+                progress(done, total)
+    return model.eval()
+
+
+def _shuffled(ids: Tensor, recipe: Recipe, generator: torch.Generator) -> Iterator[Tensor]:
+    for _ in range(recipe.epochs):
+        order = torch.randperm(len(ids), generator=generator)
+        yield from ids[order].split(recipe.batch_size)
+
+
+def _optimizer(moving: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(moving, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(
+        moving,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )

@@ -1,0 +1,76 @@
+"""A task: real data, a network, a loss and the recipe that trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, TensorDataset
+
+from curenu.errors import BadRequest
+from curenu.objective import Loss
+from curenu.tasks.recipe import Progress, Recipe, train
+
+__all__ = ["Task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything needed to train a network, erase from it and judge the result.
+
+    `build` makes a freshly initialised network from torch's generator. `train` and `test`
+    are map-style datasets; `ids` names the training examples (positions by default) and
+    `labels` `[n]` are their classes, for requests by class (taken from a tensor dataset's
+    integer targets unless given). `source` says where the data come from.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    train: Dataset[Any]
+    test: Dataset[Any]
+    loss: Loss
+    recipe: Recipe
+    labels: Tensor | None = None
+    ids: Sequence[Hashable] | None = None
+    source: str = ""
+
+    @property
+    def classes(self) -> Tensor:
+        """Class of every training example, `[n]`; `BadRequest` when there is none."""
+        if self.labels is not None:
+            return self.labels
+        if isinstance(self.train, TensorDataset):
+            targets = self.train.tensors[-1]
+            if targets.ndim == 1 and not targets.is_floating_point():
+                return targets
+        raise BadRequest(f"Task {self.name} has no classes.", "ids, or a task with `labels`.")
+
+    def initialise(self, seed: int) -> nn.Module:
+        """A new network; the same seed gives the same weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.build()
+
+    def train_model(
+        self,
+        seed: int,
+        *,
+        ids: Sequence[int] | Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> nn.Module:
+        """A network trained by the recipe on the examples `ids` (None: all), in eval mode.
+
+        The same seed and examples give the same weights, bit for bit on one machine.
+        """
+        return train(
+            self.initialise(seed),
+            self.train,
+            self.loss,
+            self.recipe,
+            generator=torch.Generator().manual_seed(seed + 1),
+            ids=ids,
+            progress=progress,
+        )
