@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Hashable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def positions_of(
         )
     positions = sorted(places[example] for example in wanted)
     if len(set(positions)) < len(positions):
-        twice = next(a for a, b in zip(positions, positions[1:], strict=False) if a == b)
+        twice = next(a for a, b in pairwise(positions) if a == b)
         raise BadRequest(
             f"Ids are repeated, first {twice if ids is None else ids[twice]!r}.",
             "each id once.",

@@ -13,7 +13,7 @@ from curenu.records import Named, RequestRecord
 from curenu.store import RunStore
 from curenu.tasks import Task
 
-__all__ = ["Run"]
+__all__ = ["Run", "objective_of"]
 
 
 class Run:
@@ -54,13 +54,7 @@ class Run:
 
     def risk(self, model: nn.Module, only: Selection | None = None) -> EmpiricalRisk:
         """The training objective over all examples, as a function of the vector of `model`."""
-        return EmpiricalRisk(
-            model,
-            self.task.train,
-            self.task.loss,
-            weight_decay=self.task.recipe.weight_decay,
-            only=only,
-        )
+        return objective_of(self.task, model, only)
 
     def refresh(self) -> None:
         """Take in the ledger and the weights it ends with."""
@@ -106,3 +100,10 @@ class Run:
                 f"The training data of {self.task.name!r} are not those of this run.",
                 "the data the run was made with: ids mean nothing on any other.",
             )
+
+
+def objective_of(task: Task, model: nn.Module, only: Selection | None = None) -> EmpiricalRisk:
+    """What the task's recipe minimises, as a function of the vector of `model`; checked."""
+    return EmpiricalRisk(
+        model, task.train, task.loss, weight_decay=task.recipe.weight_decay, only=only
+    )

@@ -25,7 +25,7 @@ from curenu.identity import (
 from curenu.methods import resolve_method
 from curenu.objective import EmpiricalRisk
 from curenu.records import Packed, RequestRecord, RunDescription, Value, digest, pack
-from curenu.run import Run
+from curenu.run import Run, objective_of
 from curenu.store import FolderStore
 from curenu.tasks import Task, load_task
 
@@ -86,12 +86,14 @@ class Session(Run):
         `task` is a name or `file.py:function`, loaded with `options`, or a `Task`, which
         `open` must then be given again. `progress` is told (done, total).
 
-        Raises `RunBroken` for a folder that is not free, before anything is computed.
+        Raises `RunBroken` for a folder that is not free and the errors of `EmpiricalRisk` for
+        data, network and loss, before anything is computed; `IllPosed` when training diverges.
         """
         store = FolderStore(folder)
         store.check_free()
         reference = None if isinstance(task, Task) else absolute_reference(task)
         loaded = task if isinstance(task, Task) else load_task(reference, **(options or {}))
+        objective_of(loaded, loaded.initialise(seed))  # refuses what no request could use
         start = time.perf_counter()
         model = loaded.train_model(seed, progress=progress)
         _check_finite(model)

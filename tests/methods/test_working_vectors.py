@@ -7,7 +7,6 @@ import weakref
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import TensorDataset

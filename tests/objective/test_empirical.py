@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset, default_collate
 
 from curenu.errors import UnsupportedModel
 from curenu.objective import EmpiricalRisk
-from tests.problems import PROBLEMS, Problem, classes, generator, inputs
+from tests.problems import PROBLEMS, Problem, generator
 
 
 def risk_of(problem: Problem, **changes: Any) -> EmpiricalRisk:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from curenu.erasure import Method
 from curenu.errors import BadRequest
 from curenu.methods import METHODS
-from curenu.tasks import available
+from curenu.tasks import TASKS
 
 __all__ = [
     "build_method",
@@ -23,6 +23,8 @@ __all__ = [
     "default_of",
     "read_ids",
     "settable",
+    "words_in",
+    "words_of",
 ]
 
 _PLAIN = (bool, int, float, str, types.NoneType)
@@ -35,7 +37,7 @@ def complete_method(incomplete: str) -> list[str]:
 
 def complete_task(incomplete: str) -> list[str]:
     """Names of built-in tasks that begin so."""
-    return [name for name in available() if name.startswith(incomplete)]
+    return [name for name in TASKS if name.startswith(incomplete)]
 
 
 def build_method(name: str, settings: Iterable[str]) -> Method:

@@ -16,6 +16,7 @@ from curenu.estimate import Estimate, estimate
 from curenu.identity import derived_seed
 from curenu.records import RequestRecord
 from curenu.session import Request, Session
+from curenu.tasks import class_ids, random_ids
 
 __all__ = ["unlearn"]
 
@@ -87,12 +88,20 @@ def _selected(session: Session, number: int, ways: dict[str, Any], share: float)
         return read_ids(words_in(given), session.task.ids)
     seed = derived_seed(session.description.seed, "selection", number)
     generator = torch.Generator().manual_seed(seed)
-    retained = session.retained_before(number)
+    among = session.retained_before(number)
     if way == "--random":
-        chosen = random_ids(retained, given, generator)
+        chosen = random_ids(session.task, given, generator, among=among)
     else:
-        chosen = class_ids(session.task.labels, words_of(given), share, generator)
+        named = _classes(given)
+        chosen = class_ids(session.task, named, share, generator, among=among)
     return chosen if session.task.ids is None else [session.task.ids[p] for p in chosen]
+
+
+def _classes(text: str) -> list[int]:
+    words = words_of(text)
+    if not all(word.isdecimal() for word in words):
+        raise BadRequest(f"--classes {text} are no classes.", "numbers such as 0,3.")
+    return [int(word) for word in words]
 
 
 def _plan_text(asked: Request, needed: Estimate) -> str:

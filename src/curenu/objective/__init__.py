@@ -2,8 +2,8 @@
 
 from curenu.objective.anchored import AnchoredRisk
 from curenu.objective.empirical import EmpiricalRisk
-from curenu.objective.linearisation import Linearisation, check_dense
 from curenu.objective.examples import Examples
+from curenu.objective.linearisation import Linearisation, check_dense
 from curenu.objective.loss import Loss, Reduction, mean_loss
 from curenu.objective.protocol import Linearised, Objective
 

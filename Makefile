@@ -1,0 +1,67 @@
+# From a fresh clone `make demo` and `make test` need nothing else: they make .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint requirements/constraints.txt
+PINS := pyproject.toml requirements/constraints.txt
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow-test check bench docs clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(VENV)/.run ## erase from a trained network and compare with retraining, under 5 minutes
+	$(BIN)/curenu demo
+
+test: $(VENV)/.test ## the fast tests, under 3 minutes
+	$(PARALLEL) -m "not slow"
+
+slow-test: $(VENV)/.test ## the tests that train on real images
+	$(PARALLEL) -m slow
+
+check: $(VENV)/.dev ## style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.test ## the speed benchmark in its smoke form
+	$(BIN)/python benchmarks/speed/run.py --smoke
+
+docs: $(VENV)/.docs ## the documentation site, in site/
+	$(BIN)/mkdocs build --quiet --strict
+
+clean: ## remove everything that the other targets made
+	rm -rf $(VENV) site build dist curenu-demo .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' \
+		|| { echo "Python's venv module is missing (Debian: apt install python3-venv)."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python $(PINS)
+	@echo "Installing what the library needs; the first time this takes a minute or two."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@echo "Installing what the tests need."
+	@$(PIP) --editable ".[test]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	@echo "Installing the checkers."
+	@$(PIP) --editable ".[test,dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	@echo "Installing the documentation tools."
+	@$(PIP) --editable ".[docs]"
+	@touch $@

@@ -1,0 +1,35 @@
+"""Is the model as close to a retrained one as two retrained ones are to each other?"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from curenu.audits.divergence import jensen_shannon
+from curenu.audits.finding import Finding
+from curenu.audits.outputs import Outputs
+from curenu.errors import BadRequest
+
+__all__ = ["indistinguishability", "noise_floor"]
+
+
+def noise_floor(oracles: list[Outputs]) -> float:
+    """Mean divergence between two oracles, over all pairs; needs two."""
+    if len(oracles) < 2:
+        raise BadRequest("One oracle has no spread.", "two oracles or more.")
+    pairs = combinations(oracles, 2)
+    return float(np.mean([jensen_shannon(a.logits, b.logits).mean() for a, b in pairs]))
+
+
+def indistinguishability(name: str, outputs: Outputs, oracles: list[Outputs]) -> Finding:
+    """R = mean JSD(model, oracle) / mean JSD(oracle, oracle'); 1 is the aim.
+
+    The oracles' seeds must not be the model's own: one that shares its initialisation is
+    closer than any retraining could count on. Raises `BadRequest` for identical oracles.
+    """
+    floor = noise_floor(oracles)
+    if floor < 1e-15:  # rounding of equal distributions
+        raise BadRequest("The oracles are identical.", "oracles of different seeds.")
+    ratios = [float(jensen_shannon(outputs.logits, o.logits).mean()) / floor for o in oracles]
+    return Finding(name, float(np.mean(ratios)), (min(ratios), max(ratios)), 1.0)

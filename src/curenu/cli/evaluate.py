@@ -1,0 +1,2 @@
+def evaluate() -> None:
+    """Example: curenu evaluate"""

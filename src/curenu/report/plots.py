@@ -1,0 +1,143 @@
+"""Plots of the report, each an SVG text made from numbers alone."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from curenu.report.row import Row
+from curenu.report.table import number
+
+__all__ = ["SpectrumView", "damping_plot", "spectrum_plot", "update_plot"]
+
+_INK, _ACCENT, _WARM = "#5f6b7a", "#2f6fb5", "#c2562d"
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "curenu",
+    "font.size": 9,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+@dataclass(frozen=True)
+class SpectrumView:
+    """A Hessian's spectrum to be drawn: eigenvalues (or quadrature nodes) and their weights.
+
+    `weights` sum to one; `exact` says that `values` are all eigenvalues.
+    """
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    dimension: int
+    rank: int
+    nonpositive_share: float
+    lambda_min: float
+    lambda_max: float
+    relative_tolerance: float
+    examples: int
+    exact: bool
+
+
+def spectrum_plot(view: SpectrumView) -> str:
+    """Share of eigenvalues over their size, on an axis linear near zero and logarithmic off."""
+    largest = float(np.abs(view.values).max(initial=0.0)) or 1.0
+    threshold = max(largest * 1e-5, 1e-12)
+    edges = _symlog_edges(threshold, largest)
+    share, _ = np.histogram(view.values, bins=edges, weights=view.weights)
+    with _figure(7.2, 2.6) as (axes, finish):
+        axes.set_xscale("symlog", linthresh=threshold)
+        colours = [_WARM if right <= threshold else _ACCENT for right in edges[1:]]
+        axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color=colours, linewidth=0)
+        axes.set_yscale("log")
+        axes.set_ylim(0.5 / view.dimension, 1.5)
+        axes.set_xlabel("eigenvalue (linear within the middle, logarithmic outside)")
+        axes.set_ylabel("share of eigenvalues")
+        return finish()
+
+
+def damping_plot(rows: Sequence[Row]) -> str | None:
+    """Damping after each outer step, one line a method that found its own; None if none did."""
+    lines = {
+        row.name: [(i, r.damping) for i, r in enumerate(row.trace, 1) if r.damping]
+        for row in rows
+        if any(record.penalty is not None for record in row.trace)
+    }
+    lines = {name: points for name, points in lines.items() if points}
+    if not lines:
+        return None
+    with _figure(7.2, 2.6) as (axes, finish):
+        for (name, points), marker in zip(lines.items(), "osD^v" * len(lines), strict=False):
+            axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, label=name)
+        axes.set_yscale("log")
+        longest = max(len(points) for points in lines.values())
+        axes.set_xticks(range(1, longest + 1))
+        axes.set_xlabel("outer step")
+        axes.set_ylabel("damping γ = (M/2)|s|")
+        axes.legend(frameon=False)
+        return finish()
+
+
+def update_plot(rows: Sequence[Row]) -> str | None:
+    """Norms of the updates, logarithmic; one that is not finite is said in words."""
+    known = [row for row in rows if row.update_norm is not None]
+    drawn = [row for row in known if math.isfinite(row.update_norm or 0) and row.update_norm]
+    if not drawn:
+        return None
+    with _figure(7.2, 0.5 + 0.32 * len(known)) as (axes, finish):
+        sizes = [row.update_norm if row in drawn else float("nan") for row in known]
+        places = range(len(known))
+        axes.barh(places, sizes, color=_ACCENT, height=0.6)
+        axes.set_xscale("log")
+        axes.set_yticks(places, [row.name for row in known])
+        axes.invert_yaxis()
+        axes.margins(x=0.15)
+        for place, row in enumerate(known):
+            at = row.update_norm if row in drawn else axes.get_xlim()[0]
+            axes.annotate(
+                f" {number(row.update_norm)}", (at or 1.0, place), va="center", fontsize=8
+            )
+        axes.set_xlabel("|theta − theta0|")
+        return finish()
+
+
+def _symlog_edges(threshold: float, largest: float) -> NDArray[np.float64]:
+    outside = np.geomspace(threshold, largest * 1.1, 28)
+    inside = np.linspace(-threshold, threshold, 5)[1:-1]
+    return np.concatenate([-outside[::-1], inside, outside])
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[tuple[Axes, Finish]]:
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure.add_subplot(), Finish(figure)
+
+
+class Finish:
+    """Turns a drawn figure into SVG text that can stand inside a page."""
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+
+    def __call__(self) -> str:
+        buffer = io.StringIO()
+        self._figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        text = buffer.getvalue()
+        return text[text.index("<svg") :]

@@ -1,0 +1,162 @@
+"""Audits against values computed by hand, with a case each must detect and one it must not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from curenu.audits import (
+    Outputs,
+    Split,
+    accuracy,
+    divergence,
+    gap_closed,
+    indistinguishability,
+    jensen_shannon,
+    loss_gap,
+    margin,
+    noise_floor,
+    summarise,
+    tow,
+)
+from curenu.errors import BadRequest
+from tests.problems import classes, inputs
+
+
+def outputs(logits: Tensor, targets: list[int]) -> Outputs:
+    return Outputs(logits, torch.tensor(targets))
+
+
+def drawn(seed: int, size: int = 200, noise: float = 0.5) -> Outputs:
+    """A model that mostly knows the classes: shared signal, own noise."""
+    targets = classes(size, 4)
+    signal = 2.0 * torch.nn.functional.one_hot(targets, 4).double()
+    return Outputs(signal + noise * inputs(size, 4, seed=seed), targets)
+
+
+def log_of(probabilities: list[list[float]]) -> Tensor:
+    return torch.tensor(probabilities, dtype=torch.float64).log()
+
+
+def test_accuracy_counts_the_right_answers() -> None:
+    found = accuracy("FA", outputs(torch.eye(4), [0, 1, 2, 0]), reference=0.5)
+    assert (found.value, found.reference) == (0.75, 0.5)
+    assert found.per_example is not None
+    assert found.per_example.tolist() == [1, 1, 1, 0]
+    low, high = found.interval or (0, 0)
+    # Wilson's interval of 3 in 4 by its formula
+    z, p, n = 1.959964, 0.75, 4
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert low == pytest.approx(centre - half, abs=1e-5)
+    assert high == pytest.approx(centre + half, abs=1e-5)
+
+
+def test_divergence_is_the_definition_summed_over_classes() -> None:
+    p, q = [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]
+    m = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    by_hand = 0.5 * sum(a * math.log(a / c) for a, c in zip(p, m, strict=True))
+    by_hand += 0.5 * sum(b * math.log(b / c) for b, c in zip(q, m, strict=True))
+    found = jensen_shannon(log_of([p]), log_of([q]))
+    assert found[0] == pytest.approx(by_hand, rel=1e-12)
+    assert jensen_shannon(log_of([q]), log_of([p]))[0] == pytest.approx(found[0], rel=1e-12)
+
+
+def test_divergence_does_not_shrink_with_idle_classes() -> None:
+    two = jensen_shannon(log_of([[0.9, 0.1]]), log_of([[0.2, 0.8]]))
+    idle = jensen_shannon(
+        log_of([[0.9, 0.1, 1e-300, 1e-300]]), log_of([[0.2, 0.8, 1e-300, 1e-300]])
+    )
+    assert idle[0] == pytest.approx(two[0], rel=1e-9)
+
+
+def test_divergence_reaches_its_range_and_no_further() -> None:
+    certain = torch.tensor([[1000.0, 0.0], [0.0, 1000.0]])
+    assert jensen_shannon(certain, certain).tolist() == [0.0, 0.0]
+    assert jensen_shannon(certain, certain.flip(1)) == pytest.approx([math.log(2)] * 2)
+
+
+def test_divergence_averages_over_oracles() -> None:
+    model, first, second = drawn(1), drawn(2), drawn(3)
+    both = divergence("JSD", model, [first, second])
+    each = [divergence("JSD", model, [o]).value for o in (first, second)]
+    assert both.value == pytest.approx(np.mean(each), rel=1e-12)
+    low, high = both.interval or (0, 0)
+    assert low < both.value < high
+
+
+def test_tow_is_the_product_of_agreements() -> None:
+    right, wrong = outputs(torch.eye(2), [0, 1]), outputs(torch.eye(2), [1, 0])
+    half = outputs(torch.eye(2), [0, 0])
+    model = Split(forget=wrong, retain=right, test=half)
+    oracle = Split(forget=half, retain=right, test=right)
+    assert tow(model, [oracle]).value == pytest.approx(0.5 * 1.0 * 0.5)
+    assert tow(oracle, [oracle]).value == 1.0
+
+
+def test_ratio_is_one_between_oracles_and_larger_for_a_stranger() -> None:
+    oracles = [drawn(seed) for seed in range(2, 6)]
+    same = indistinguishability("R", drawn(1), oracles)
+    assert same.value == pytest.approx(1.0, abs=0.1)
+    assert indistinguishability("R", drawn(1, noise=2.0), oracles).value > 2.0
+    assert noise_floor(oracles) > 0
+
+
+def test_one_oracle_or_identical_ones_have_no_spread() -> None:
+    with pytest.raises(BadRequest, match="spread"):
+        noise_floor([drawn(1)])
+    with pytest.raises(BadRequest, match="identical"):
+        indistinguishability("R", drawn(1), [drawn(2), drawn(2)])
+
+
+def test_margin_is_the_log_odds() -> None:
+    found = margin(outputs(log_of([[0.7, 0.2, 0.1]]), [0]))
+    assert float(found[0]) == pytest.approx(math.log(0.7 / 0.3), rel=1e-12)
+
+
+@pytest.mark.parametrize("quantity", ["accuracy", "loss", "margin"])
+def test_the_gap_is_closed_by_the_oracle_and_not_by_nothing(quantity: str) -> None:
+    before, oracle = drawn(1, noise=0.1), drawn(2, noise=2.0)
+    assert gap_closed(quantity, before, oracle, [oracle]).value == pytest.approx(1.0)
+    assert gap_closed(quantity, before, before, [oracle]).value == pytest.approx(0.0)
+    overshot = Outputs(-5 * oracle.logits, oracle.targets)
+    assert gap_closed(quantity, before, overshot, [oracle]).value < 0
+
+
+def test_no_gap_is_refused() -> None:
+    with pytest.raises(BadRequest, match="oracles'"):
+        gap_closed("loss", drawn(1), drawn(2), [drawn(1)])
+
+
+def test_loss_gap_has_a_sign() -> None:
+    good, bad = drawn(1, noise=0.1), drawn(2, noise=3.0)
+    assert loss_gap("gap", bad, [good]).value > 0 > loss_gap("gap", good, [bad]).value
+    assert loss_gap("gap", good, [good]).value == 0.0
+
+
+def test_summary_names_what_the_tables_show() -> None:
+    splits = [Split(drawn(s), drawn(s + 10), drawn(s + 20)) for s in (1, 2, 3)]
+    found = {finding.name: finding for finding in summarise(splits[0], splits[1:])}
+    assert list(found) == ["FA", "RA", "TA", "ToW", "JSD f", "JSD r", "JSD t"]
+    assert found["JSD f"].reference == pytest.approx(
+        noise_floor([split.forget for split in splits[1:]])
+    )
+    assert found["FA"].to_json()["value"] == found["FA"].value
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets"),
+    [
+        (torch.zeros(3), torch.zeros(3, dtype=torch.long)),
+        (torch.zeros(3, 2), torch.zeros(4, dtype=torch.long)),
+        (torch.zeros(0, 2), torch.zeros(0, dtype=torch.long)),
+        (torch.zeros(3, 2), torch.zeros(3)),
+    ],
+)
+def test_outputs_of_no_classifier_are_refused(logits: Tensor, targets: Tensor) -> None:
+    with pytest.raises(BadRequest):
+        Outputs(logits, targets)

@@ -1,0 +1,263 @@
+"""The command line: results, JSON, exit codes, and what it says when it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from curenu.cli import app
+from curenu.cli.choice import build_method, complete_method, complete_task, read_ids
+from curenu.errors import BadRequest
+from curenu.methods import METHODS, DampedNewton, FineTune, StoCuReNU
+from curenu.session import Session
+from tests.test_store import state_of
+
+QUICK = ["--method", "fine-tune", "--set", "epochs=1"]
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def answer(*words: str | Path) -> Any:
+    """The JSON that a command prints, and nothing else, on stdout."""
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert answer("train", "digits", folder, "--seed", "1")["seed"] == 1
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "unlearn", "evaluate", "spectrum", "methods"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: curenu {command}" in result.stdout
+
+
+def test_training_says_what_it_made(tmp_path: Path) -> None:
+    result = run("train", "digits", tmp_path / "run")
+    assert result.exit_code == 0
+    assert "Trained digits on 1437 examples" in result.stdout
+    assert "curenu unlearn" in result.stderr
+
+
+def test_ids_are_erased_and_the_record_is_printed(folder: Path, tmp_path: Path) -> None:
+    record = answer("unlearn", folder, "--ids", "5,3", *QUICK)
+    assert record["positions"] == [3, 5]
+    assert record["arguments"]["epochs"] == 1
+    listed = tmp_path / "ids.txt"
+    listed.write_text("7\n8, 9\n")
+    assert answer("unlearn", folder, "--ids-file", listed, *QUICK)["ids"] == [7, 8, 9]
+    result = run("unlearn", folder, "--ids", "11", *QUICK)
+    assert result.exit_code == 0
+    assert "erased 1 examples by fine-tune" in result.stdout
+    assert Session.open(folder).erased == (3, 5, 7, 8, 9, 11)
+
+
+def test_classes_and_random_shares_are_drawn_from_what_stays(folder: Path) -> None:
+    labels = Session.open(folder).task.classes
+    record = answer("unlearn", folder, "--classes", "0,3", "--share", "0.5", *QUICK)
+    assert {int(labels[p]) for p in record["positions"]} == {0, 3}
+    expected = sum(round(0.5 * int((labels == c).sum())) for c in (0, 3))
+    assert len(record["positions"]) == expected
+    second = answer("unlearn", folder, "--random", "0.1", *QUICK)
+    assert len(second["positions"]) == round(0.1 * (1437 - expected))
+    assert set(second["positions"]).isdisjoint(record["positions"])
+
+
+def test_a_named_request_with_a_drawn_set_is_granted_once(folder: Path) -> None:
+    words = ["unlearn", folder, "--random", "0.1", "--request", "letter", *QUICK]
+    first = answer(*words)
+    result = run(*words)
+    assert result.exit_code == 0
+    assert "granted before" in result.stderr
+    assert answer(*words) == first
+    assert len(Session.open(folder).records) == 1
+
+
+def test_a_dry_run_estimates_and_changes_nothing(folder: Path) -> None:
+    before = state_of(folder)
+    found = answer("unlearn", folder, "--ids", "1,2", "--dry-run")
+    assert found["forget"] == 2
+    assert found["retain"] == 1435
+    assert found["seconds"] > 0
+    assert found["bytes"] > 2410 * 4
+    assert "nothing was done" in run("unlearn", folder, "--ids", "1", "--dry-run").stdout
+    assert state_of(folder) == before
+
+
+def test_a_method_reports_its_certificate_for_what_it_is(folder: Path) -> None:
+    result = run("unlearn", folder, "--ids", "1", "--set", "max_steps=1", "--set", "sample_size=64")
+    assert result.exit_code == 0
+    assert "not one of privacy" in result.stdout
+    assert "64 of 1436 examples" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--ids", "99999"], 2, "unknown ids"),
+        (["--ids", "one"], 2, "no position"),
+        (["--ids", "1,1"], 2, "repeated"),
+        (["--ids", ""], 2, "empty"),
+        (["--ids-file", "nowhere.txt"], 2, "Cannot read ids"),
+        ([], 2, "named in 0 ways"),
+        (["--ids", "1", "--random", ".1"], 2, "named in 2 ways"),
+        (["--random", "1"], 2, "no example to retain"),
+        (["--random", "2"], 2, "share of 2"),
+        (["--classes", "zero"], 2, "no classes"),
+        (["--classes", "12"], 2, "class 12"),
+        (["--classes", "1", "--share", "0"], 2, "share of 0"),
+        (["--ids", "1", "--method", "stocurenuu"], 2, "'stocurenu'"),
+        (["--ids", "1", "--set", "max_stps=3"], 2, "'max_steps'"),
+        (["--ids", "1", "--set", "max_steps"], 2, "has no value"),
+        (["--ids", "1", "--set", "max_steps=many"], 2, "does not fit"),
+        (["--ids", "1", "--set", "max_steps=0"], 2, "1 or more"),
+        (["--ids", "1", "--set", "penalty=-1"], 2, "penalty"),
+        (["--ids", "1", "--only", "nowhere"], 2, "matches no parameter"),
+        (["--ids", "1", "--seed", "x"], 2, "seed"),
+        (["--ids", "1", "--method", "fine-tune", "--set", "learning_rate=1e30"], 5, "diverged|NaN"),
+    ],
+)
+def test_a_refused_request_has_its_exit_code_and_changes_nothing(
+    folder: Path, words: list[str], code: int, message: str
+) -> None:
+    before = state_of(folder)
+    result = run("unlearn", folder, *words, "--json")
+    assert result.exit_code == code, result.output
+    assert re.search(message, result.stderr)
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert state_of(folder) == before
+
+
+def test_an_error_is_two_lines_problem_and_remedy(folder: Path) -> None:
+    result = run("unlearn", folder, "--ids", "99999")
+    problem, remedy = result.stderr.strip().splitlines()
+    assert problem.startswith("error: 1 unknown ids")
+    assert remedy.startswith("try: ids of the training set")
+
+
+def test_a_debugger_gets_the_error_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURENU_DEBUG", "1")
+    result = run("unlearn", folder, "--ids", "99999")
+    assert isinstance(result.exception, BadRequest)
+
+
+def test_broken_folders_missing_data_and_unknown_tasks_have_their_codes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "requests.jsonl").write_text("{")
+    for command in (["unlearn", folder, "--ids", "1"], ["evaluate", folder], ["spectrum", folder]):
+        result = run(*command)
+        assert (result.exit_code, "line 1" in result.stderr) == (4, True)
+    assert run("evaluate", tmp_path / "nothing").exit_code == 4
+    assert not (tmp_path / "nothing").exists()
+    monkeypatch.setenv("CURENU_FASHION_MNIST", str(tmp_path))
+    missing = run("train", "fashion-mnist", tmp_path / "new")
+    assert missing.exit_code == 3
+    assert "dataset-fashion-mnist" in missing.stderr
+    unknown = run("train", "digit", tmp_path / "new")
+    assert unknown.exit_code == 2
+    assert "try: digits" in unknown.stderr
+    assert run("train", "digits", tmp_path / "new", "--examples", "9").exit_code == 2
+    assert run("train").exit_code == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_interrupt_has_its_own_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = state_of(folder)
+    monkeypatch.setattr(FineTune, "__call__", interrupt)
+    assert run("unlearn", folder, "--ids", "1", *QUICK).exit_code == 130
+    assert state_of(folder) == before
+
+
+def test_a_users_own_task_is_trained_and_opened_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import dataclasses\n"
+        "from curenu.tasks import load_task\n"
+        "def small(examples=None):\n"
+        "    task = load_task('digits')\n"
+        "    recipe = dataclasses.replace(task.recipe, epochs=1)\n"
+        "    return dataclasses.replace(task, name='mine', recipe=recipe)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert answer("train", "mine.py:small", "run", "--examples", "50")["title"] == "mine"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert answer("unlearn", tmp_path / "run", "--ids", "1", *QUICK)["positions"] == [1]
+
+
+def test_the_spectrum_of_a_trained_network_is_degenerate(folder: Path) -> None:
+    sampled = answer("spectrum", folder, "--products", "10", "--sample", "300")
+    assert sampled["examples"] == 300
+    assert not sampled["exact"]
+    assert sampled["parameters"] == 2410
+    assert sampled["lambda_max"]["value"] > 0
+    assert sampled["lambda_max"]["residual"] >= 0
+    assert sampled["rank"] < 2410
+    assert 0 < sampled["share_not_positive"] < 1
+    assert sum(sampled["weights"]) == pytest.approx(1)
+    text = run("spectrum", folder, "--products", "5", "--sample", "50").stdout
+    assert "smallest eigenvalue" in text
+    assert "Density" in text
+
+
+@pytest.mark.slow
+def test_the_dense_spectrum_agrees_with_the_krylov_one(folder: Path) -> None:
+    krylov = answer("spectrum", folder, "--products", "40")
+    dense = answer("spectrum", folder, "--dense")
+    assert dense["exact"]
+    for end in ("lambda_min", "lambda_max"):
+        bound = krylov[end]["residual"] + 1e-3 * abs(dense[end]["value"])
+        assert abs(krylov[end]["value"] - dense[end]["value"]) <= bound
+
+
+def test_methods_are_listed_with_their_arguments() -> None:
+    listed = answer("methods")
+    assert [entry["name"] for entry in listed] == list(METHODS)
+    sto = next(entry for entry in listed if entry["name"] == "stocurenu")
+    assert sto["arguments"]["sample_size"] == StoCuReNU().sample_size
+    assert sto["summary"].startswith("Cubic Newton steps")
+    assert "pseudo-inverse-newton" in run("methods").stdout
+
+
+def test_settings_are_typed() -> None:
+    chosen = build_method("stocurenu", ["penalty=5", "hvp_size=none", "solver=eigen"])
+    assert chosen == StoCuReNU(penalty=5.0, hvp_size=None, solver="eigen")
+    assert build_method("stocurenu", ["penalty=auto"]) == StoCuReNU()
+    step = build_method("damped-newton", ["max_products=7", "damping=1e-2"])
+    assert step == DampedNewton(damping=0.01, max_products=7)
+
+
+def test_names_complete() -> None:
+    assert complete_method("sto") == ["stocurenu"]
+    assert complete_task("f") == ["fashion-mnist"]
+    assert set(complete_method("")) == set(METHODS)
+
+
+def test_ids_are_read_as_the_task_names_them() -> None:
+    assert read_ids(["1", "-2", "x"], None) == [1, -2, "x"]
+    assert read_ids(["1", "b", "z"], [1, "b"]) == [1, "b", "z"]
