@@ -18,11 +18,15 @@ from curenu.curvature import (
     spectral_density,
 )
 from curenu.objective import Objective
+from curenu.report import SpectrumView
 
 __all__ = ["PROBES", "Diagnosis", "diagnose", "diagnose_dense"]
 
 PROBES = 4
 """Random starts that the density is the mean of."""
+
+TOLERANCE = 1e-6
+"""Eigenvalues below so much of the largest count as zero."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,21 @@ class Diagnosis:
     def exact(self) -> bool:
         """Whether every eigenvalue was computed."""
         return self.spectrum.source == "eigenvalues"
+
+    def view(self) -> SpectrumView:
+        """What the report draws."""
+        return SpectrumView(
+            values=self.nodes,
+            weights=self.weights,
+            dimension=self.spectrum.dimension,
+            rank=self.spectrum.rank,
+            nonpositive_share=self.spectrum.nonpositive_share,
+            lambda_min=self.ends.smallest.value,
+            lambda_max=self.ends.largest.value,
+            relative_tolerance=TOLERANCE,
+            examples=self.examples,
+            exact=self.exact,
+        )
 
     def to_json(self) -> dict[str, object]:
         """All of it, as JSON can hold it."""
@@ -66,14 +85,14 @@ def diagnose(
     operator = objective.linearise(theta)
     ends = extreme_eigenvalues(operator, theta, products, generator)
     density = spectral_density(operator, theta, PROBES, products, generator)
-    summary = Spectrum.of_density(density)
+    summary = Spectrum.of_density(density, TOLERANCE)
     return Diagnosis(summary, ends, density.nodes, density.weights, objective.size)
 
 
 def diagnose_dense(objective: Objective, theta: Tensor) -> Diagnosis:
     """From all eigenvalues of the dense Hessian; `UnsupportedModel` when it does not fit."""
     values = torch.linalg.eigvalsh(dense_symmetric(objective.linearise(theta))).cpu().numpy()
-    summary = Spectrum.of_eigenvalues(values, 1e-6)
+    summary = Spectrum.of_eigenvalues(values, TOLERANCE)
     ends = Extremes(
         RitzValue(summary.lambda_min, 0.0), RitzValue(summary.lambda_max, 0.0), len(values)
     )

@@ -29,7 +29,7 @@ from curenu.run import Run, objective_of
 from curenu.store import FolderStore
 from curenu.tasks import Task, load_task
 
-__all__ = ["Oracle", "Request", "Session", "SessionResult"]
+__all__ = ["Oracle", "Progress", "Request", "Session", "SessionResult", "counter"]
 
 Progress = Callable[[int, int], None]
 
@@ -94,7 +94,7 @@ class Session(Run):
         reference = None if isinstance(task, Task) else absolute_reference(task)
         loaded = task if isinstance(task, Task) else load_task(reference, **(options or {}))
         objective_of(loaded, loaded.initialise(seed))  # refuses what no request could use
-        start = time.perf_counter()
+        start = time.perfcounter()
         model = loaded.train_model(seed, progress=progress)
         _check_finite(model)
         weights = pack(model.state_dict())
@@ -107,7 +107,7 @@ class Session(Run):
             examples=size_of(loaded.train),
             data=data_digest(loaded),
             start=weights.name,
-            seconds=time.perf_counter() - start,
+            seconds=time.perfcounter() - start,
         )
         with store.exclusive():
             store.create(description, weights)
@@ -161,7 +161,7 @@ class Session(Run):
         if seed is None:
             seed = derived_seed(self.description.seed, "request", len(self.records) + 1)
         if progress is not None:
-            risk.meter.listener = _counter(progress, chosen.plan(problem).examples)
+            risk.meter.listener = counter(progress, chosen.plan(problem).examples)
         return Request(tuple(positions), chosen, seed, risk, problem)
 
     def unlearn(
@@ -212,11 +212,11 @@ class Session(Run):
         with self.store.exclusive():
             kept = self.store.oracle(configuration)
             if kept is None:
-                start = time.perf_counter()
+                start = time.perfcounter()
                 model = self.task.train_model(seed, ids=self.retained, progress=progress)
                 _check_finite(model)
                 record = self.store.keep_oracle(
-                    configuration, pack(model.state_dict()), time.perf_counter() - start
+                    configuration, pack(model.state_dict()), time.perfcounter() - start
                 )
                 return Oracle(model, seed, record.seconds)
         record, named = kept
@@ -285,7 +285,8 @@ def _check_finite(model: nn.Module) -> None:
         )
 
 
-def _counter(progress: Progress, total: int) -> Callable[[int], None]:
+def counter(progress: Progress, total: int) -> Callable[[int], None]:
+    """A meter's listener that tells `progress` (examples passed, at most `total`)."""
     done = 0
 
     def passed(examples: int) -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,7 +22,7 @@ from curenu.report.table import number
 __all__ = ["SpectrumView", "damping_plot", "spectrum_plot", "update_plot"]
 
 _INK, _ACCENT, _WARM = "#5f6b7a", "#2f6fb5", "#c2562d"
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "curenu",
     "font.size": 9,
@@ -95,23 +96,20 @@ def damping_plot(rows: Sequence[Row]) -> str | None:
 
 def update_plot(rows: Sequence[Row]) -> str | None:
     """Norms of the updates, logarithmic; one that is not finite is said in words."""
-    known = [row for row in rows if row.update_norm is not None]
-    drawn = [row for row in known if math.isfinite(row.update_norm or 0) and row.update_norm]
-    if not drawn:
+    sizes = {row.name: row.update_norm for row in rows if row.update_norm is not None}
+    widths = np.array([v if math.isfinite(v) and v > 0 else np.nan for v in sizes.values()])
+    if np.isnan(widths).all():
         return None
-    with _figure(7.2, 0.5 + 0.32 * len(known)) as (axes, finish):
-        sizes = [row.update_norm if row in drawn else float("nan") for row in known]
-        places = range(len(known))
-        axes.barh(places, sizes, color=_ACCENT, height=0.6)
+    with _figure(7.2, 0.5 + 0.32 * len(sizes)) as (axes, finish):
+        places = np.arange(len(sizes))
+        axes.barh(places, widths, color=_ACCENT, height=0.6)
         axes.set_xscale("log")
-        axes.set_yticks(places, [row.name for row in known])
+        axes.set_xlim(np.nanmin(widths) / 2, np.nanmax(widths) * 3)
+        axes.set_yticks(places, list(sizes))
         axes.invert_yaxis()
-        axes.margins(x=0.15)
-        for place, row in enumerate(known):
-            at = row.update_norm if row in drawn else axes.get_xlim()[0]
-            axes.annotate(
-                f" {number(row.update_norm)}", (at or 1.0, place), va="center", fontsize=8
-            )
+        ends = np.where(np.isnan(widths), axes.get_xlim()[0], widths)
+        for place, end, size in zip(places, ends, sizes.values(), strict=True):
+            axes.annotate(f" {number(size)}", (end, place), va="center", fontsize=8)
         axes.set_xlabel("|theta − theta0|")
         return finish()
 

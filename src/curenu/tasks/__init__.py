@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from curenu.errors import BadRequest, CurenuError
 from curenu.tasks.digits import digits
@@ -86,4 +86,4 @@ def _from_file(name: str) -> Callable[..., Task]:
     found = getattr(module, function, None)
     if not callable(found):
         raise BadRequest(f"{path} has no function {function!r}.", "the name of one it has.")
-    return found
+    return cast(Callable[..., Task], found)

@@ -1,0 +1,154 @@
+"""The main job in one go: train, retrain, erase by several methods, compare."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from curenu.diagnosis import diagnose
+from curenu.erasure import ErasureProblem, Method
+from curenu.errors import CurenuError, MissingData
+from curenu.evaluation import Comparison, Stage, compare
+from curenu.facade import erase, with_parameters
+from curenu.identity import derived_seed
+from curenu.methods import CuReNU, DampedNewton, FineTune, PseudoInverseNewton, StoCuReNU
+from curenu.objective import EmpiricalRisk
+from curenu.report import Report, Row
+from curenu.run import objective_of
+from curenu.session import Oracle, Progress, counter
+from curenu.tasks import Task, class_ids, find_fashion_mnist, load_task
+
+__all__ = ["CLASSES", "EXAMPLES", "SHARE", "Demo", "choose_task", "methods_for", "run_demo"]
+
+EXAMPLES = 6000
+"""Training images of Fashion-MNIST used: enough to be real, few enough for five minutes."""
+
+QUICK_EXAMPLES = 1000
+"""The same for `--quick`, which only shows that everything runs."""
+
+CLASSES, SHARE = (0, 1), 0.9
+"""What is erased: 90 % of two classes."""
+
+ORACLES = 2
+DENSE = 4000
+"""Up to so many parameters the Newton baselines decompose the dense Hessian."""
+
+PRODUCTS = 20
+"""Products of each Krylov space of the spectrum, and of the baselines beyond `DENSE`."""
+
+SAMPLE = 1024
+"""Examples of the spectrum, of the baselines' Hessian and of a step of StoCuReNU."""
+
+
+Parts = tuple[EmpiricalRisk, EmpiricalRisk]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo found: the rows of the table, and the report with plots."""
+
+    task: Task
+    rows: tuple[Row, ...]
+    report: Report
+
+
+def choose_task(
+    name: str | None = None, *, examples: int | None = None, quick: bool = False
+) -> tuple[Task, str]:
+    """The demo's task, and which it is and why, as a sentence.
+
+    Fashion-MNIST if its files are found, otherwise digits, unless `name` says which.
+    """
+    if name is None:
+        try:
+            place = find_fashion_mnist()
+            name, why = "fashion-mnist", f"its files are in {place}"
+        except MissingData as missing:
+            name, why = "digits", missing.problem.rstrip(".")
+    else:
+        why = "as asked"
+    if name != "fashion-mnist":
+        task = load_task(name, **({} if examples is None else {"examples": examples}))
+    else:
+        chosen = examples or (QUICK_EXAMPLES if quick else EXAMPLES)
+        task = load_task(name, examples=chosen)
+    return task, f"Data: {task.name} ({why})."
+
+
+def methods_for(dimension: int, *, quick: bool = False) -> dict[str, Method]:
+    """The methods compared, by their name in the table."""
+    dense = dimension <= DENSE and not quick
+    products = None if dense else PRODUCTS
+    steps = 1 if quick else 4
+    return {
+        "pseudo-inverse Newton": PseudoInverseNewton(max_products=products, hvp_size=SAMPLE),
+        "damped Newton": DampedNewton(damping=0.01, max_products=products, hvp_size=SAMPLE),
+        "fine-tuning": FineTune(epochs=1 if quick else 2),
+        "CuReNU": CuReNU(max_steps=steps),
+        "StoCuReNU": StoCuReNU(sample_size=SAMPLE, max_steps=steps),
+    }
+
+
+def run_demo(task: Task, stage: Stage, *, seed: int = 0, quick: bool = False) -> Demo:
+    """Train, retrain twice without what is erased, erase by every method, compare."""
+    with stage("training") as progress:
+        model = task.train_model(seed, progress=progress)
+    risk = objective_of(task, model)
+    generator = torch.Generator().manual_seed(derived_seed(seed, "selection", 1))
+    retain, forget = risk.split(class_ids(task, CLASSES, SHARE, generator))
+    oracles = [_oracle(task, retain, number, seed, stage) for number in range(ORACLES)]
+    comparison = compare(task, forget.ids.tolist(), retain.ids.tolist(), model, oracles)
+    with stage("Hessian's spectrum"):
+        seen = retain.sample(SAMPLE, generator)
+        found = diagnose(seen, risk.start, products=PRODUCTS, generator=generator)
+    rows = [comparison.nothing(), comparison.oracle()]
+    for name, method in methods_for(risk.dimension, quick=quick).items():
+        with stage(name) as progress:
+            rows.append(_erased(comparison, name, method, (retain, forget), seed, progress))
+    facts = {
+        "data": task.source,
+        "training": f"{risk.size:,} examples, {task.recipe.epochs} epochs, seed {seed}",
+        "erased": f"{SHARE:.0%} of classes {' and '.join(map(str, CLASSES))}: "
+        f"{forget.size:,} examples; {retain.size:,} stay",
+        "parameters": f"{risk.dimension:,}",
+        "oracles": f"{ORACLES}, of other seeds than the trained model",
+    }
+    title = f"Erasing from {task.name}"
+    return Demo(task, tuple(rows), Report(title, facts, tuple(rows), found.view()))
+
+
+def _oracle(task: Task, retain: EmpiricalRisk, number: int, seed: int, stage: Stage) -> Oracle:
+    with stage(f"retraining oracle {number + 1} of {ORACLES}") as progress:
+        own = derived_seed(seed, "oracle", number)
+        start = time.perf_counter()
+        model = task.train_model(own, ids=retain.ids, progress=progress)
+        return Oracle(model, own, time.perf_counter() - start)
+
+
+def _erased(
+    comparison: Comparison, name: str, method: Method, risks: Parts, seed: int, progress: Progress
+) -> Row:
+    """The method's row; an error of the package is a row with its reason."""
+    retain, forget = risks
+    problem = ErasureProblem(retain.start, retain, forget)
+    retain.meter.listener = counter(progress, method.plan(problem).examples)
+    try:
+        erasure = erase(problem, method, seed=derived_seed(seed, "request", 1))
+        model = with_parameters(comparison.first, retain.parameters, erasure.theta)
+        dampings = [step.damping for step in erasure.trace if step.damping is not None]
+        return comparison.row(
+            name,
+            model,
+            erasure.cost.seconds,
+            damping=dampings[-1] if dampings else None,
+            products=erasure.cost.hvps,
+            examples=erasure.cost.examples,
+            status=str(erasure.status),
+            trace=erasure.trace,
+        )
+    except CurenuError as error:
+        return Row(name, status=f"failed: {error}")
+    finally:
+        retain.meter.listener = None

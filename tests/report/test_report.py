@@ -1,0 +1,112 @@
+"""The table, the JSON and the page, with everything a row can hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from curenu.audits import Finding
+from curenu.erasure import StepRecord
+from curenu.report import COLUMNS, Report, Row, SpectrumView, cells, document, markdown, number
+
+ROWS = (
+    Row("do nothing", (Finding("FA", 0.95, (0.9, 1.0), 0.88), Finding("JSD f", 0.08, None, 0.006))),
+    Row(
+        "curenu",
+        (Finding("FA", 0.9), Finding("JSD f", 0.02, None, 0.006)),
+        update_norm=0.4,
+        damping=0.03,
+        products=60,
+        examples=12345,
+        seconds=3.2,
+        ratio=0.3,
+        status="Done <well>.",
+        trace=(
+            StepRecord(penalty=2.0, damping=0.1, step_norm=0.1),
+            StepRecord(penalty=1.0, damping=0.03, step_norm=0.2),
+        ),
+    ),
+    Row("pseudo-inverse", update_norm=float("inf"), damping=0.0, status="It exploded."),
+    Row("failed", status="The dense Hessian takes 10 GiB."),
+)
+
+
+def spectrum() -> SpectrumView:
+    values = np.array([-1.0, -1e-9, 0.0, 1e-7, 0.3, 60.0])
+    return SpectrumView(values, np.full(6, 1 / 6), 6, 3, 0.5, -1.0, 60.0, 1e-6, 100, True)
+
+
+def test_cells_follow_the_headings() -> None:
+    lines = cells(ROWS)
+    assert all(len(line) == len(COLUMNS) for line in lines)
+    by_heading = dict(zip([c.heading for c in COLUMNS], lines[1], strict=True))
+    assert by_heading["FA"] == "0.900"
+    assert by_heading["products"] == "60"
+    assert by_heading["RA"] == "–"
+
+
+def test_what_is_not_finite_is_said() -> None:
+    assert cells(ROWS)[2][8] == "∞"
+    assert number(float("nan")) == "NaN"
+    assert number(-float("inf")) == "−∞"
+    assert number(None) == "–"
+    assert number(3709.0) == "3.71e+03"
+    assert number(1.5e-7) == "1.50e-07"
+    assert number(0.0) == "0.000"
+
+
+def test_json_is_strict_and_complete() -> None:
+    made = document(ROWS, {"task": "digits", "seed": 0, "floor": float("inf")})
+    again = json.loads(json.dumps(made, allow_nan=False))
+    assert again["rows"][2]["update_norm"] == "inf"
+    assert again["rows"][1]["trace"][0]["penalty"] == 2.0
+    assert again["context"]["floor"] == "inf"
+    assert {"curenu", "torch", "python", "device", "threads"} <= again.keys()
+
+
+def test_markdown_is_a_table() -> None:
+    lines = markdown(ROWS).splitlines()
+    assert len(lines) == 2 + len(ROWS)
+    columns = [len(re.split(r"(?<!\\)\|", line)) for line in lines]
+    assert len(set(columns)) == 1
+
+
+def test_the_page_holds_every_part_and_fetches_nothing() -> None:
+    page = Report("A title & more", {"Erased": "90 % of <two> classes"}, ROWS, spectrum()).html()
+    assert page.count("<svg") == 3
+    for text in ("A title &amp; more", "&lt;two&gt;", "Done &lt;well&gt;.", "It exploded.", "∞"):
+        assert text in page
+    assert "0.0060" in page  # the noise floor
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert all(link.startswith("#") for link in links)
+
+
+def test_plots_are_well_formed() -> None:
+    page = Report("t", {}, ROWS, spectrum()).html()
+    drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert [ElementTree.fromstring(drawing).tag.endswith("svg") for drawing in drawings] == [
+        True
+    ] * 3
+
+
+def test_missing_parts_are_named_instead_of_drawn() -> None:
+    page = Report("t", {}, ROWS[:1]).html()
+    assert "<svg" not in page
+    for text in ("Not computed", "No method here finds", "No update"):
+        assert text in page
+
+
+def test_the_same_report_is_the_same_text() -> None:
+    first, second = (Report("t", {}, ROWS, spectrum()).html() for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_rows_find_their_findings(row: Row) -> None:
+    assert row.finding("nothing") is None
+    found = row.finding("FA")
+    assert (found is not None) == bool(row.findings)
