@@ -3,19 +3,25 @@
 from curenu.cost import Cost
 from curenu.erasure import Certificate, Erasure, ErasureProblem, StepRecord
 from curenu.facade import Unlearned, unlearn
-from curenu.objective import EmpiricalRisk
+from curenu.objective import AnchoredRisk, EmpiricalRisk
 from curenu.parameters import ParameterSpace
+from curenu.session import Session
 from curenu.status import Status
+from curenu.tasks import Recipe, Task
 
 __all__ = [
+    "AnchoredRisk",
     "Certificate",
     "Cost",
     "EmpiricalRisk",
     "Erasure",
     "ErasureProblem",
     "ParameterSpace",
+    "Recipe",
+    "Session",
     "Status",
     "StepRecord",
+    "Task",
     "Unlearned",
     "unlearn",
 ]

@@ -22,7 +22,7 @@ from curenu.tasks import Task, class_ids, find_fashion_mnist, load_task
 
 __all__ = ["CLASSES", "EXAMPLES", "SHARE", "Demo", "choose_task", "methods_for", "run_demo"]
 
-EXAMPLES = 6000
+EXAMPLES = 20_000
 """Training images of Fashion-MNIST used: enough to be real, few enough for five minutes."""
 
 QUICK_EXAMPLES = 1000

@@ -91,10 +91,13 @@ class Session(Run):
         """
         store = FolderStore(folder)
         store.check_free()
-        reference = None if isinstance(task, Task) else absolute_reference(task)
-        loaded = task if isinstance(task, Task) else load_task(reference, **(options or {}))
+        if isinstance(task, Task):
+            reference, loaded = None, task
+        else:
+            reference = absolute_reference(task)
+            loaded = load_task(reference, **(options or {}))
         objective_of(loaded, loaded.initialise(seed))  # refuses what no request could use
-        start = time.perfcounter()
+        start = time.perf_counter()
         model = loaded.train_model(seed, progress=progress)
         _check_finite(model)
         weights = pack(model.state_dict())
@@ -107,7 +110,7 @@ class Session(Run):
             examples=size_of(loaded.train),
             data=data_digest(loaded),
             start=weights.name,
-            seconds=time.perfcounter() - start,
+            seconds=time.perf_counter() - start,
         )
         with store.exclusive():
             store.create(description, weights)
@@ -212,11 +215,11 @@ class Session(Run):
         with self.store.exclusive():
             kept = self.store.oracle(configuration)
             if kept is None:
-                start = time.perfcounter()
+                start = time.perf_counter()
                 model = self.task.train_model(seed, ids=self.retained, progress=progress)
                 _check_finite(model)
                 record = self.store.keep_oracle(
-                    configuration, pack(model.state_dict()), time.perfcounter() - start
+                    configuration, pack(model.state_dict()), time.perf_counter() - start
                 )
                 return Oracle(model, seed, record.seconds)
         record, named = kept

@@ -7,7 +7,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ import safetensors.torch
 import tomli_w
 from pydantic import ValidationError
 
+from curenu.atomic import PARTIAL, replace_file
 from curenu.errors import RunBroken
 from curenu.records import (
     FORMAT,
@@ -29,7 +30,6 @@ from curenu.records import (
 
 __all__ = ["FolderStore", "RunStore"]
 
-_PARTIAL = ".partial"
 _RESTORE = "restoring the folder from a copy, or a new run with `curenu train`."
 
 
@@ -45,6 +45,7 @@ class RunStore(Protocol):
     def keep_oracle(
         self, configuration: Mapping[str, Any], weights: Packed, seconds: float
     ) -> OracleRecord: ...
+    def write(self, name: str, content: str) -> object: ...
     def exclusive(self) -> AbstractContextManager[None]: ...
 
 
@@ -75,7 +76,7 @@ class FolderStore:
         strange = sorted(
             name
             for name in held - {"lock", "weights", "requests.jsonl"}
-            if not name.endswith(_PARTIAL)
+            if not name.endswith(PARTIAL)
         )
         if strange:
             raise RunBroken(
@@ -89,9 +90,9 @@ class FolderStore:
         content = tomli_w.dumps(description.model_dump(exclude_none=True))
         with _writing(self.folder):
             (self.folder / "weights").mkdir(parents=True, exist_ok=True)
-            _replace(self._path(start.name), start.content)
-            _replace(self.folder / "requests.jsonl", b"")
-            _replace(self.folder / "task.toml", content.encode())
+            replace_file(self._path(start.name), start.content)
+            replace_file(self.folder / "requests.jsonl", b"")
+            replace_file(self.folder / "task.toml", content.encode())
 
     def description(self) -> RunDescription:
         """What the run is of, from `task.toml`."""
@@ -150,8 +151,8 @@ class FolderStore:
         with _writing(self.folder):
             self._sweep(known)
             try:
-                _replace(path, weights.content)
-                _replace(self.folder / "requests.jsonl", content)
+                replace_file(path, weights.content)
+                replace_file(self.folder / "requests.jsonl", content)
             except OSError:
                 granted = {other.after for other in self.ledger()}
                 if weights.name not in known | granted:
@@ -181,8 +182,8 @@ class FolderStore:
         path = self._oracle_path(configuration)
         with _writing(self.folder):
             path.parent.mkdir(exist_ok=True)
-            _replace(path.with_suffix(".safetensors"), weights.content)
-            _replace(path, record.model_dump_json(indent=2).encode())
+            replace_file(path.with_suffix(".safetensors"), weights.content)
+            replace_file(path, record.model_dump_json(indent=2).encode())
         return record
 
     @contextmanager
@@ -207,7 +208,7 @@ class FolderStore:
         """Write a result such as `results.json` beside the state, atomically."""
         path = self.folder / name
         with self.exclusive(), _writing(self.folder):
-            _replace(path, content.encode())
+            replace_file(path, content.encode())
         return path
 
     def _path(self, name: str) -> Path:
@@ -222,28 +223,8 @@ class FolderStore:
         for path in self.folder.glob("weights/*.safetensors"):
             if path.stem not in known:
                 path.unlink()
-        for path in self.folder.rglob(f"*{_PARTIAL}"):
+        for path in self.folder.rglob(f"*{PARTIAL}"):
             path.unlink()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` at `path` at once and for good: written beside, flushed, renamed."""
-    partial = path.with_name(path.name + _PARTIAL)
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read(path: Path) -> bytes:

@@ -7,16 +7,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from curenu.records import RequestRecord
 from curenu.session import Session
+from tests.session.runs import state_of
 
 COMMAND = [sys.executable, "-c", "from curenu.cli import main; main()"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 FORGET = ["--classes", "0,3", "--share", "0.9", "--request", "letter", "--method", "curenu"]
+FORGET += ["--set", "max_steps=12", "--set", "tolerance=0"]  # long enough to be killed in
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +29,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of the weights that the request gives when nothing happens."""
+def uninterrupted(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> RequestRecord:
+    """The request's record when nothing happens."""
     folder = shutil.copytree(trained, tmp_path_factory.mktemp("whole") / "run")
     unlearn(folder)
-    return Session.open(folder).records[-1].after
+    return Session.open(folder).records[-1]
 
 
 def unlearn(folder: Path) -> None:
@@ -46,61 +48,67 @@ def unlearn(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def begun(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Wait for the line that a request prints when its checks are done."""
-    assert process.stderr is not None
-    assert "erasing" in process.stderr.readline()
-
-
-def written(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until the new weights, or part of them, lie in the folder."""
-    while len(list((folder / "weights").iterdir())) < 2 and process.poll() is None:
-        time.sleep(0.0005)
-
-
-def after(seconds: float) -> Callable[[Path, subprocess.Popen[str]], None]:
-    def wait(folder: Path, process: subprocess.Popen[str]) -> None:
-        begun(folder, process)
-        time.sleep(seconds)
-
-    return wait
-
-
-@pytest.mark.parametrize(
-    "moment",
-    [
-        pytest.param(after(0.2), id="while erasing"),
-        pytest.param(written, id="when weights are written", marks=pytest.mark.slow),
-        pytest.param(after(0.0), id="at the beginning", marks=pytest.mark.slow),
-        pytest.param(after(0.5), id="later", marks=pytest.mark.slow),
-        pytest.param(after(1.0), id="later still", marks=pytest.mark.slow),
-    ],
-)
-def test_killed_and_made_again_a_request_gives_the_same_weights(
-    trained: Path,
-    uninterrupted: str,
-    tmp_path: Path,
-    moment: Callable[[Path, subprocess.Popen[str]], None],
-) -> None:
-    folder = shutil.copytree(trained, tmp_path / "run")
-    with subprocess.Popen(
+def begin(folder: Path) -> subprocess.Popen[str]:
+    """The request in a process of its own, past the line it prints when it is checked."""
+    process = subprocess.Popen(
         [*COMMAND, "unlearn", folder, *FORGET],
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
-        moment(folder, process)
-        process.kill()
-    session = Session.open(folder)
-    assert [record.after for record in session.records] in ([], [uninterrupted])
+    )
+    assert process.stderr is not None
+    assert "erasing" in process.stderr.readline()
+    return process
+
+
+def resume(folder: Path, uninterrupted: RequestRecord) -> None:
+    """Make the request again and compare with the one that nobody killed."""
     unlearn(folder)
-    (record,) = Session.open(folder).records
-    assert record.after == uninterrupted
+    session = Session.open(folder)
+    (record,) = session.records
+    assert record.after == uninterrupted.after
+    assert record.positions == uninterrupted.positions
     assert {path.stem for path in (folder / "weights").iterdir()} == {
         session.description.start,
-        uninterrupted,
+        record.after,
     }
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        0.3,
+        pytest.param(0.0, marks=pytest.mark.slow),
+        pytest.param(0.6, marks=pytest.mark.slow),
+    ],
+)
+def test_killed_while_erasing_and_made_again_a_request_gives_the_same_weights(
+    trained: Path, uninterrupted: RequestRecord, tmp_path: Path, part: float
+) -> None:
+    folder = shutil.copytree(trained, tmp_path / "run")
+    before = state_of(folder)
+    with begin(folder) as process:
+        time.sleep(part * uninterrupted.cost.seconds)
+        process.kill()
+    assert state_of(folder) == before  # nothing was half written
+    resume(folder, uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.005])
+def test_killed_while_writing_a_request_is_granted_wholly_or_not_at_all(
+    trained: Path, uninterrupted: RequestRecord, tmp_path: Path, delay: float
+) -> None:
+    folder = shutil.copytree(trained, tmp_path / "run")
+    with begin(folder) as process:
+        while len(list((folder / "weights").iterdir())) < 2 and process.poll() is None:
+            pass
+        time.sleep(delay)
+        process.kill()
+    records = Session.open(folder).records
+    assert [record.after for record in records] in ([], [uninterrupted.after])
+    resume(folder, uninterrupted)
 
 
 def test_the_installed_command_ends_with_the_code_of_its_error(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from curenu.cli.choice import complete_task
-from curenu.cli.console import note, print_json, progress_bar, stdout
-from curenu.cli.files import check_folder, write_text
-from curenu.cli.table import comparison_table
+from curenu.cli.console import note, print_json, progress_bar
+from curenu.cli.files import check_place, make_folder, write_text
+from curenu.cli.table import print_comparison
 from curenu.demo import choose_task, run_demo
 from curenu.report import document
 
@@ -38,8 +38,9 @@ def demo(
 
     Example: curenu demo --task digits --out report
     """
-    check_folder(out)
     chosen, which = choose_task(task, examples=examples, quick=quick)
+    make_folder(out)
+    check_place(out / "report.html")
     note(which)
     found = run_demo(chosen, progress_bar, seed=seed, quick=quick)
     results = document(found.rows, found.report.facts | {"seed": seed, "choice": which})
@@ -48,5 +49,5 @@ def demo(
     if as_json:
         print_json(results)
         return
-    stdout().print(comparison_table(found.rows, f"{which} Erased {found.report.facts['erased']}."))
+    print_comparison(found.rows, f"{which} Erased {found.report.facts['erased']}.")
     note(f"report: {out / 'report.html'}")

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from curenu.cli.console import note, print_json, progress_bar, stdout
-from curenu.cli.files import write_text
-from curenu.cli.table import comparison_table
+from curenu.cli.console import note, print_json, progress_bar
+from curenu.cli.files import check_place, write_text
+from curenu.cli.table import print_comparison
 from curenu.evaluation import evaluate as compare_with_oracles
 from curenu.report import Report, document
 from curenu.session import Session
@@ -31,6 +31,8 @@ def evaluate(
     Example: curenu evaluate run --oracles 3
     """
     session = Session.open(run)
+    if html is not None:
+        check_place(html)
     rows = compare_with_oracles(session, oracles, progress_bar)
     described = session.description
     results = document(
@@ -60,5 +62,5 @@ def evaluate(
     if as_json:
         print_json(results)
         return
-    stdout().print(comparison_table(rows, facts["erased"]))
+    print_comparison(rows, facts["erased"])
     note(f"report: {html or run / 'report.html'}")

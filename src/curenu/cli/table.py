@@ -7,21 +7,40 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from curenu.cli.console import stdout
 from curenu.report import COLUMNS, Row, cells
 
-__all__ = ["comparison_table"]
+__all__ = ["print_comparison"]
+
+_MARGIN = 3  # what a column's border and padding take
 
 
-def comparison_table(rows: Sequence[Row], title: str) -> Table:
-    """The rows under the report's headings, numbers to the right; reasons of failures below."""
-    table = Table(title=title, caption=_failures(rows), caption_justify="left")
-    for place, column in enumerate(COLUMNS):
-        table.add_column(column.heading, justify="right" if place else "left", no_wrap=True)
-    for line in cells(rows):
-        table.add_row(*line)
-    return table
-
-
-def _failures(rows: Sequence[Row]) -> str | None:
+def print_comparison(rows: Sequence[Row], title: str) -> None:
+    """The rows under the report's headings, below each other where the terminal is narrow."""
+    console = stdout()
+    for columns in _fitting(rows, console.width):
+        table = Table(title=title)
+        for place in columns:
+            left = "right" if place else "left"
+            table.add_column(COLUMNS[place].heading, justify=left, no_wrap=True)
+        for line in cells(rows):
+            table.add_row(*(line[place] for place in columns))
+        console.print(table)
+        title = ""
     reasons = [f"{row.name} {row.status}" for row in rows if row.status.startswith("failed")]
-    return escape("\n".join(reasons)) or None
+    if reasons:
+        console.print(escape("\n".join(reasons)))
+
+
+def _fitting(rows: Sequence[Row], width: int) -> list[list[int]]:
+    """Columns as groups that fit `width`, each led by the column of names."""
+    lines = [[column.heading for column in COLUMNS], *cells(rows)]
+    names, *others = [max(map(len, texts)) + _MARGIN for texts in zip(*lines, strict=True)]
+    groups, free = [[0]], width - names - 1
+    for place, needed in enumerate(others, start=1):
+        if needed > free and len(groups[-1]) > 1:
+            groups.append([0])
+            free = width - names - 1
+        groups[-1].append(place)
+        free -= needed
+    return groups

@@ -14,9 +14,12 @@ from curenu.curvature import Curvature, KrylovSpace, dense_symmetric, length, pr
 from curenu.errors import BadRequest, IllPosed
 from curenu.status import Status
 
-__all__ = ["LinearStep", "damped_solve", "pseudo_inverse_solve"]
+__all__ = ["BASIS_MEMORY", "LinearStep", "damped_solve", "pseudo_inverse_solve"]
 
 Vector = NDArray[np.float64]
+
+BASIS_MEMORY = 2**30
+"""Bytes of Krylov vectors kept; beyond, every product is made twice."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,9 @@ def _solve(
         spent = 0 if isinstance(curvature, Tensor) else len(values)
         status = Status.SINGLE_STEP
     else:
-        space = KrylovSpace(curvature, gradient.clone, limit=max_products)
+        space = KrylovSpace(
+            curvature, gradient.clone, limit=max_products, memory_budget=BASIS_MEMORY
+        )
         for _ in space.grow():
             pass
         ritz, basis = space.ritz()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import multiprocessing
 import os
@@ -20,6 +19,7 @@ from curenu.errors import RunBroken, UnsupportedModel
 from curenu.records import Packed, RequestRecord, RunDescription, digest, pack, plain
 from curenu.status import Status
 from curenu.store import FolderStore
+from tests.session.runs import state_of
 
 FIRST = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2)}
 
@@ -68,15 +68,6 @@ def store(tmp_path: Path) -> FolderStore:
     made.create(description(), weights(0))
     made.commit(record(1), weights(1))
     return made
-
-
-def state_of(folder: Path) -> dict[str, str]:
-    """Every file of a folder and the hash of its content."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_what_is_written_is_read_again(store: FolderStore) -> None:

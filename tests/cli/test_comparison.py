@@ -1,0 +1,124 @@
+"""`curenu evaluate` and `curenu demo`: the table, its JSON and its page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import curenu.demo
+from curenu.cli import app
+from curenu.demo import choose_task, methods_for
+from curenu.errors import IllPosed
+from curenu.methods import CuReNU, FineTune, PseudoInverseNewton, StoCuReNU
+from curenu.session import Session
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def erased(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("erased") / "run"
+    session = Session.create(folder, "digits")
+    session.unlearn(range(100), FineTune(epochs=1))
+    session.unlearn(range(100, 120), StoCuReNU(max_steps=1, sample_size=200))
+    session.oracle(0)
+    session.oracle(1)
+    return folder
+
+
+@pytest.fixture
+def folder(erased: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(erased, tmp_path / "run"))
+
+
+def test_an_evaluation_prints_one_table_and_keeps_results(folder: Path) -> None:
+    result = run("evaluate", folder)
+    assert result.exit_code == 0, result.output
+    for words in ("do nothing", "oracle (retrained)", "fine-tune, stocurenu", "ToW", "JSD f"):
+        assert words in result.stdout
+    results = json.loads((folder / "results.json").read_text())
+    assert results["context"]["erased"] == 120
+    assert len(results["rows"]) == 3
+    assert "<table>" in (folder / "report.html").read_text()
+    assert Session.open(folder).erased == tuple(range(120))
+
+
+def test_an_evaluation_as_json_is_what_is_kept(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = run("evaluate", folder, "--json", "--html", page)
+    assert json.loads(result.stdout) == json.loads((folder / "results.json").read_text())
+    assert page.read_text().startswith("<!doctype html>")
+    assert not (folder / "report.html").exists()
+
+
+def test_evaluations_that_cannot_be_meant_are_refused(folder: Path, tmp_path: Path) -> None:
+    assert run("evaluate", folder, "--oracles", "1").exit_code == 2
+    nowhere = run("evaluate", folder, "--html", tmp_path / "no" / "where.html")
+    assert (nowhere.exit_code, "Cannot write" in nowhere.stderr) == (2, True)
+    fresh = tmp_path / "fresh"
+    assert run("train", "digits", fresh).exit_code == 0
+    assert "Nothing has been erased" in run("evaluate", fresh).stderr
+
+
+def test_the_demo_compares_five_methods(tmp_path: Path) -> None:
+    result = run("demo", "--task", "digits", "--quick", "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    results = json.loads(result.stdout)
+    rows = {row["name"]: row for row in results["rows"]}
+    assert list(rows) == ["do nothing", "oracle (retrained)", *methods_for(2410)]
+    assert rows["CuReNU"]["trace"][0]["damping"] > 0
+    assert rows["StoCuReNU"]["products"] > 0
+    assert all(row["findings"] for row in rows.values())
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == results
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<svg") == 3
+    assert "digits (as asked)" in result.stderr
+
+
+class Fails:
+    """A method that cannot."""
+
+    def plan(self, problem: Any) -> Any:
+        return FineTune().plan(problem)
+
+    def __call__(self, problem: Any, *, generator: Any) -> Any:
+        raise IllPosed("The step is not finite.", "another method.")
+
+
+def test_a_method_that_fails_is_a_row_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curenu.demo, "methods_for", lambda *_, **__: {"Bad one": Fails()})
+    result = run("demo", "--task", "digits", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "Bad one failed: The step is not finite. Try: another method." in result.stdout
+
+
+def test_the_demo_says_which_data_it_takes_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CURENU_FASHION_MNIST", str(tmp_path))
+    task, why = choose_task()
+    assert task.name == "digits"
+    assert "was not found" in why
+    assert run("demo", "--task", "fashion-mnist", "--out", tmp_path / "out").exit_code == 3
+    assert run("demo", "--task", "nothing", "--out", tmp_path / "out").exit_code == 2
+    (tmp_path / "file").write_text("")
+    assert run("demo", "--out", tmp_path / "file").exit_code == 2
+
+
+def test_small_networks_get_the_exact_baselines() -> None:
+    assert methods_for(2410)["pseudo-inverse Newton"] == PseudoInverseNewton(
+        max_products=None, hvp_size=curenu.demo.SAMPLE
+    )
+    large = methods_for(20490)["pseudo-inverse Newton"]
+    assert isinstance(large, PseudoInverseNewton)
+    assert large.max_products == curenu.demo.PRODUCTS
+    assert isinstance(methods_for(20490)["CuReNU"], CuReNU)
