@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from curenu.diagnosis import diagnose
+from curenu.diagnosis import diagnose, diagnose_dense
 from curenu.erasure import ErasureProblem, Method
 from curenu.errors import CurenuError, MissingData
 from curenu.evaluation import Comparison, Stage, compare
@@ -33,10 +33,13 @@ CLASSES, SHARE = (0, 1), 0.9
 
 ORACLES = 2
 DENSE = 4000
-"""Up to so many parameters the Newton baselines decompose the dense Hessian."""
+"""Up to so many parameters the Newton baselines and the spectrum decompose the dense Hessian."""
 
 PRODUCTS = 20
-"""Products of each Krylov space of the spectrum, and of the baselines beyond `DENSE`."""
+"""Products of the baselines' Krylov space beyond `DENSE`."""
+
+SPECTRUM_PRODUCTS = 40
+"""Products of each Krylov space of the spectrum."""
 
 SAMPLE = 1024
 """Examples of the spectrum, of the baselines' Hessian and of a step of StoCuReNU."""
@@ -102,7 +105,11 @@ def run_demo(task: Task, stage: Stage, *, seed: int = 0, quick: bool = False) ->
     comparison = compare(task, forget.ids.tolist(), retain.ids.tolist(), model, oracles)
     with stage("Hessian's spectrum"):
         seen = retain.sample(SAMPLE, generator)
-        found = diagnose(seen, risk.start, products=PRODUCTS, generator=generator)
+        found = (
+            diagnose_dense(seen, risk.start)
+            if risk.dimension <= DENSE and not quick
+            else diagnose(seen, risk.start, products=SPECTRUM_PRODUCTS, generator=generator)
+        )
     rows = [comparison.nothing(), comparison.oracle()]
     for name, method in methods_for(risk.dimension, quick=quick).items():
         with stage(name) as progress:

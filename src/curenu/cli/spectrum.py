@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from curenu.cli.console import print_json, progress_bar, stdout
-from curenu.diagnosis import PROBES, Diagnosis, diagnose, diagnose_dense
+from curenu.diagnosis import PROBES, TOLERANCE, Diagnosis, diagnose, diagnose_dense
 from curenu.identity import derived_seed
 from curenu.session import Session
 
@@ -63,8 +63,8 @@ def _summary(found: Diagnosis) -> Table:
     table.add_row("parameters", f"{found.spectrum.dimension:,}")
     for name, end in (("smallest", found.ends.smallest), ("largest", found.ends.largest)):
         table.add_row(f"{name} eigenvalue", f"{end.value:.4g} ± {end.residual:.2g}")
-    table.add_row("numerical rank (1e-6 of the largest)", f"{found.spectrum.rank:,}")
-    table.add_row("share not positive", f"{found.spectrum.nonpositive_share:.1%}")
+    table.add_row(f"numerical rank ({TOLERANCE:g} of the largest)", f"{found.spectrum.rank:,}")
+    table.add_row("share zero or negative", f"{found.spectrum.nonpositive_share:.1%}")
     return table
 
 

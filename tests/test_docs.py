@@ -1,0 +1,76 @@
+"""The documentation names every command, method, exit code and equation, and its code runs."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from curenu.cli import app
+from curenu.methods import METHODS
+from curenu.session import Session
+
+ROOT = Path(__file__).parent.parent
+DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> list[str]:
+    return sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_every_command_is_in_the_documentation() -> None:
+    for command in commands():
+        assert f"`curenu {command}" in DOCS["cli.md"]
+
+
+def test_every_method_is_in_the_reference() -> None:
+    for kind in METHODS.values():
+        assert f"::: curenu.methods.{kind.__name__}\n" in DOCS["reference.md"]
+
+
+def test_equations_that_the_code_names_are_numbered_in_the_theory() -> None:
+    numbered = set(re.findall(r"\s\((\d+)\)$", DOCS["theory.md"], re.M))
+    for path in (ROOT / "src").rglob("*.py"):
+        for sentence in re.findall(r"[Ee]quations? [^.]*", path.read_text()):
+            assert set(re.findall(r"\((\d+)\)", sentence)) <= numbered, path
+
+
+def test_files_that_the_documentation_names_exist() -> None:
+    decisions = "".join(path.read_text() for path in (ROOT / "docs/decisions").glob("*.md"))
+    for text in (README, decisions, *DOCS.values()):
+        for name in re.findall(r"`((?:tests|examples|docs|benchmarks|src)/[\w./-]+)`", text):
+            assert (ROOT / name).exists(), name
+
+
+def test_console_examples_of_the_documentation_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```console\n(.*?)```", DOCS["cli.md"], re.S)
+    lines = [line.removeprefix("$ curenu ") for line in block.splitlines()]
+    assert len(lines) == 4
+    for line in lines:
+        result = CliRunner().invoke(app, line.split())
+        assert result.exit_code == 0, (line, result.output)
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    opening = README[:600]
+    assert "make demo" in opening
+    assert "make test" in opening
+
+
+def test_the_example_of_a_model_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples/own_model.py"), run_name="__main__")
+    assert "gave damping" in capsys.readouterr().out
+
+
+def test_the_example_of_a_task_is_trained_and_unlearned(tmp_path: Path) -> None:
+    session = Session.create(tmp_path / "run", f"{ROOT / 'examples/own_task.py'}:wine")
+    name = session.task.ids[5]  # type: ignore[index]
+    assert session.unlearn([name]).record.ids == (name,)
