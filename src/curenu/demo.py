@@ -35,14 +35,14 @@ ORACLES = 2
 DENSE = 4000
 """Up to so many parameters the Newton baselines and the spectrum decompose the dense Hessian."""
 
-PRODUCTS = 20
+PRODUCTS = 200
 """Products of the baselines' Krylov space beyond `DENSE`."""
 
 SPECTRUM_PRODUCTS = 40
 """Products of each Krylov space of the spectrum."""
 
-SAMPLE = 1024
-"""Examples of the spectrum, of the baselines' Hessian and of a step of StoCuReNU."""
+SAMPLE = 512
+"""Examples of the spectrum and of the baselines' Hessian."""
 
 
 Parts = tuple[EmpiricalRisk, EmpiricalRisk]
@@ -84,13 +84,12 @@ def methods_for(dimension: int, *, quick: bool = False) -> dict[str, Method]:
     """The methods compared, by their name in the table."""
     dense = dimension <= DENSE and not quick
     products = None if dense else PRODUCTS
-    steps = 1 if quick else 4
     return {
         "pseudo-inverse Newton": PseudoInverseNewton(max_products=products, hvp_size=SAMPLE),
         "damped Newton": DampedNewton(damping=0.01, max_products=products, hvp_size=SAMPLE),
         "fine-tuning": FineTune(epochs=1 if quick else 2),
-        "CuReNU": CuReNU(max_steps=steps),
-        "StoCuReNU": StoCuReNU(sample_size=SAMPLE, max_steps=steps),
+        "CuReNU": CuReNU(max_steps=1) if quick else CuReNU(),
+        "StoCuReNU": StoCuReNU(max_steps=2) if quick else StoCuReNU(),
     }
 
 

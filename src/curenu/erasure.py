@@ -11,7 +11,7 @@ from torch import Tensor
 
 from curenu.cost import Cost
 from curenu.errors import BadRequest
-from curenu.objective import Objective
+from curenu.objective import EmpiricalRisk
 from curenu.status import Status
 
 __all__ = ["Certificate", "Erasure", "ErasureProblem", "Method", "Plan", "StepRecord"]
@@ -21,7 +21,8 @@ __all__ = ["Certificate", "Erasure", "ErasureProblem", "Method", "Plan", "StepRe
 class StepRecord:
     """One outer step: where it stood, what it tried and what came of it.
 
-    `value` and `gradient_norm` are those of the (sampled) objective before the step;
+    `value` and `gradient_norm` are those of the (sampled) objective before the step; lengths
+    are measured in the method's metric, the usual one where it has none;
     `rho` is actual over predicted decrease, None when it was not measured.
     """
 
@@ -76,8 +77,8 @@ class ErasureProblem:
     """
 
     start: Tensor
-    retain: Objective
-    forget: Objective
+    retain: EmpiricalRisk
+    forget: EmpiricalRisk
     retrain: Callable[[torch.Generator], Tensor] | None = None
     on_step: Callable[[StepRecord], None] | None = field(default=None, repr=False)
 
@@ -109,7 +110,7 @@ class Erasure:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a method will use at most, known before it starts.
+    """What a method will use at most, known before it starts; growing a sample comes on top.
 
     `examples` passed through the model, `vectors` `[d]` and `matrices` `[d, d]` (float64)
     held at once beside theta; `curvature` says that second derivatives are needed.

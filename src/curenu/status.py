@@ -22,11 +22,15 @@ class Status(Enum):
         "No step lowered the objective at any tried penalty; the point is stationary to "
         "rounding or the sample is too noisy: raise the sample size or stop here."
     )
+    NO_GAIN = (
+        "On examples set aside the result was no closer to its aim than the trained model, "
+        "which is returned as it was: raise the sample size, or retrain."
+    )
 
     @property
     def ok(self) -> bool:
         """Whether the result may be used as it is."""
-        return self is not Status.STALLED
+        return self not in (Status.STALLED, Status.NO_GAIN)
 
     def __str__(self) -> str:
         return self.value

@@ -28,12 +28,20 @@ def problem() -> ErasureProblem:
 
 
 @pytest.mark.parametrize("penalty", ["auto", 10.0])
+@pytest.mark.parametrize(("aim", "preconditioner"), [("retain", "none"), ("anchored", "kfac")])
 @pytest.mark.slow
-def test_exact_and_krylov_solvers_give_the_same_parameters(problem, penalty) -> None:
+def test_exact_and_krylov_solvers_give_the_same_parameters(
+    problem, aim, preconditioner, penalty
+) -> None:
     exact, krylov = (
-        CuReNU(solver=solver, penalty=penalty, max_steps=2, certificate_products=0)(
-            problem, generator=generator()
-        )
+        CuReNU(
+            objective=aim,
+            preconditioner=preconditioner,
+            solver=solver,
+            penalty=penalty,
+            max_steps=2,
+            certificate_products=0,
+        )(problem, generator=generator())
         for solver in (EigenSolver(), LanczosSolver(max_products=400, tolerance=1e-7))
     )
     gap = torch.linalg.vector_norm(exact.theta - krylov.theta)

@@ -64,7 +64,10 @@ TWO_PASS = LanczosSolver(max_products=12, tolerance=0.0, memory_budget=0)
 @pytest.mark.parametrize(
     "solver", [TWO_PASS, LanczosSolver(max_products=6, tolerance=0.0), DescentSolver()]
 )
-def test_working_vectors_do_not_depend_on_the_data_size(solver: Any) -> None:
-    method = StoCuReNU(solver=solver, sample_size=16, max_steps=2)
+@pytest.mark.parametrize("aim", ["retain", "anchored"])
+def test_working_vectors_do_not_depend_on_the_data_size(solver: Any, aim: Any) -> None:
+    method = StoCuReNU(
+        objective=aim, solver=solver, preconditioner="none", sample_size=16, max_steps=2
+    )
     few, many = live_vectors(40, method), live_vectors(400, method)
     assert few == many > 0

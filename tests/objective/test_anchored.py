@@ -85,14 +85,36 @@ def test_gradient_at_the_anchor_is_the_forget_examples_pull(name: str) -> None:
     torch.testing.assert_close(objective.gradient(retain.start), expected)
 
 
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("build", [mlp, regression])
-def test_retained_examples_have_no_gradient_at_the_anchor(build) -> None:
-    retain, forget = parts(build())
+def test_the_gradient_of_any_sample_at_the_anchor_is_the_whole_ones(build, named: bool) -> None:
+    problem = build()
+    loss = functional.cross_entropy if problem.loss == "cross_entropy" else functional.mse_loss
+    retain, forget = parts(problem, None if named else loss)
     objective = AnchoredRisk(retain, forget, retain.start)
     whole = objective.gradient(retain.start)
     for seed in range(3):
-        sampled = objective.sample(2, generator(seed)).gradient(retain.start)
+        sample = objective.sample(2, generator(seed))
+        assert len(sample._terms[-1].ids) < 3
+        sampled = sample.gradient(retain.start)
         torch.testing.assert_close(sampled, whole, rtol=1e-12, atol=1e-15)
+
+
+def test_samples_are_unbiased_away_from_the_anchor() -> None:
+    objective = anchored(mlp())
+    theta = nearby(objective.start, 4)
+    draws = [objective.sample(5, generator(seed)).gradient(theta) for seed in range(300)]
+    mean, spread = torch.stack(draws).mean(0), torch.stack(draws).std(0) / 300**0.5
+    assert ((mean - objective.gradient(theta)).abs() <= 4.5 * spread + 1e-12).all()
+
+
+def test_what_is_held_out_is_not_trained_on() -> None:
+    objective = anchored(mlp())
+    rest, held = objective.hold_out(4, generator())
+    kept, apart = rest._terms[0].ids.tolist(), held._terms[0].ids.tolist()
+    assert len(apart) == 4
+    assert sorted(kept + apart) == objective._terms[0].ids.tolist()
+    torch.testing.assert_close(held.gradient(objective.start), objective.gradient(objective.start))
 
 
 def test_hessian_at_the_anchor_is_gauss_newton_plus_the_forget_residual_term() -> None:

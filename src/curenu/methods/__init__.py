@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from curenu.erasure import Method
 from curenu.errors import BadRequest
+from curenu.methods.anchored_adam import AnchoredAdam
+from curenu.methods.anchored_sgd import AnchoredSGD
 from curenu.methods.curenu import CuReNU
 from curenu.methods.damped_newton import DampedNewton
 from curenu.methods.fine_tune import FineTune
@@ -13,6 +15,8 @@ from curenu.methods.stocurenu import StoCuReNU
 
 __all__ = [
     "METHODS",
+    "AnchoredAdam",
+    "AnchoredSGD",
     "CuReNU",
     "DampedNewton",
     "FineTune",
@@ -28,6 +32,8 @@ METHODS: dict[str, type] = {
     "pseudo-inverse-newton": PseudoInverseNewton,
     "damped-newton": DampedNewton,
     "fine-tune": FineTune,
+    "anchored-sgd": AnchoredSGD,
+    "anchored-adam": AnchoredAdam,
     "retrain": Retrain,
 }
 

@@ -2,50 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from curenu.cubic import CubicModel, CubicSolver, CubicStep, Factorised
-from curenu.curvature import extreme_eigenvalues
+from curenu.cubic import CubicModel, CubicSolver
+from curenu.curvature import extreme_eigenvalues, length
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest, IllPosed
-from curenu.objective import Linearised, Objective
+from curenu.errors import BadRequest
+from curenu.methods.adaptive import (
+    Penalty,
+    Point,
+    accept,
+    choose,
+    first_penalty,
+    rounding,
+)
+from curenu.methods.target import Aim, Curvature, Preconditioner, Target, aim_at, check_words
+from curenu.objective import AnchoredRisk, Coordinates, Kind, Objective
 from curenu.status import Status
 
-__all__ = ["CubicNewton", "Draw", "Penalty"]
+__all__ = ["CubicNewton"]
 
-Penalty = float | Literal["auto"]
-
-_REJECT, _EXPAND = 0.1, 0.9  # thresholds on rho
-_ATTEMPTS = 20  # re-solves of one model: a value each, and no product when the basis is kept
-_LONGEST = 1e3  # no first penalty lets a step be longer than this many times |theta|
+_METRIC_SIZE = 2048  # retained examples that a metric is measured on
+_FACTORS = ((10.0, 0.1), (0.1,), (10.0,))  # of the penalty, tried at the first step, then by turns
+_HELD, _GROWTH = 512, 4  # least number of examples set aside; what a failed sample is raised by
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The examples of one outer step: objectives for value and gradient, and for products."""
+class _Draw:
+    """The examples of one outer step: for value and gradient, and for products."""
 
     gradient: Objective
     curvature: Objective
 
+    def seen(self, coordinates: Coordinates) -> _Draw:
+        """The same examples as functions of the coordinates."""
+        first = coordinates.view(self.gradient)
+        same = self.gradient is self.curvature
+        return _Draw(first, first if same else coordinates.view(self.curvature))
+
 
 @dataclass(frozen=True)
-class _Point:
-    """The objective around theta: value (None if nobody asks), gradient and curvature."""
+class _Found:
+    """Where the steps of one sample size led."""
 
     theta: Tensor
-    objective: Objective
-    value: float | None
-    gradient: Tensor
-    curvature: Linearised
+    status: Status
+    trace: tuple[StepRecord, ...]
+    penalty: float | None
+    notes: tuple[str, ...] = ()
 
-    @property
-    def gradient_norm(self) -> float:
-        return _norm(self.gradient)
+
+class _TailMean:
+    """The mean of the iterates after the first so many, less noisy than the last of them."""
+
+    def __init__(self, skip: int) -> None:
+        self._skip, self._count = skip, 0
+        self._mean: Tensor | None = None
+
+    def add(self, t: Tensor) -> None:
+        self._count += 1
+        beyond = self._count - self._skip
+        if beyond == 1:
+            self._mean = t.clone()
+        elif self._mean is not None:
+            self._mean.lerp_(t, 1.0 / beyond)
+
+    def of(self, last: Tensor) -> Tensor:
+        """The mean; the last iterate when there is nothing to average."""
+        return last if self._mean is None else self._mean
 
 
 @dataclass(frozen=True)
@@ -54,17 +82,28 @@ class CubicNewton:
 
     Ends when |g| ≤ `tolerance` times the first |g| and the smallest Ritz value is at least
     −√(M eps), when the decrease the model promises is below the objective's rounding, when
-    no penalty gives a decrease, or after `max_steps`. Equations (2), (6) and (7) of
+    no penalty gives a decrease, or after `max_steps`. Gradient and products come from
+    `sample_size` examples drawn anew at every step (None: all), products from `hvp_size` of
+    their own if given. A sampled anchored result that does not lower the objective on
+    examples set aside is tried again on larger samples. `average` is the share of the last
+    steps whose mean is the result (0: the last step alone). Equations (2), (6) and (7) of
     `docs/theory.md`.
     """
 
+    objective: Aim
     solver: CubicSolver
     penalty: Penalty
+    curvature: Curvature
+    preconditioner: Preconditioner
     max_steps: int
     tolerance: float
     certificate_products: int
+    sample_size: int | None = None
+    hvp_size: int | None = None
+    average: float = 0.0
 
     def __post_init__(self) -> None:
+        check_words(self.objective, self.curvature, self.preconditioner)
         given = self.penalty != "auto"
         if given and (isinstance(self.penalty, str) or not 0 < self.penalty < float("inf")):
             raise BadRequest(f"penalty={self.penalty!r}.", '"auto" or a positive number.')
@@ -72,151 +111,155 @@ class CubicNewton:
             raise BadRequest(f"max_steps={self.max_steps}.", "1 or more.")
         if not 0 <= self.tolerance < 1:
             raise BadRequest(f"tolerance={self.tolerance}.", "a number in [0, 1).")
+        if not 0 <= self.average < 1:
+            raise BadRequest(f"average={self.average}.", "a share of the steps in [0, 1).")
 
-    def plan(self, retain: Objective, gradient_size: int, curvature_size: int) -> Plan:
-        """Upper bound of the work: every step to its product budget, one value a step."""
-        budget = self.solver.budget(retain.dimension)
+    def plan(self, problem: ErasureProblem) -> Plan:
+        """Upper bound of the work on the first sample: all products, two values a step."""
+        retain, forget = problem.retain.size, problem.forget.size
+        size = min(self.sample_size or retain, retain)
+        products = min(self.hvp_size or size, retain)
+        budget = self.solver.budget(problem.retain.dimension)
         auto = self.penalty == "auto"
-        step = gradient_size * (3 if auto else 1) + curvature_size * (budget.products + 1)
-        certificate = gradient_size + curvature_size * (self.certificate_products + 1)
-        return Plan(
-            examples=self.max_steps * step + certificate + auto * 2 * gradient_size,
-            vectors=budget.vectors + 1,
-            matrices=budget.matrices,
-            curvature=True,
-        )
+        step = size * (3 if auto else 1) + products * (budget.products + 1)
+        certificate = size + products * (self.certificate_products + 1)
+        examples = self.max_steps * step + certificate + auto * 2 * size
+        vectors = budget.vectors + 1 + (self.average > 0)
+        if self.objective == "anchored":  # outputs at theta0, the pull, the held-out check
+            share = max(1 / 4, forget / retain)
+            examples += self.max_steps * 2 * max(size, products)
+            examples += (4 * self.max_steps + 8) * self._held(retain)
+            examples = math.ceil(examples * (1 + share)) + 2 * (retain + forget)
+            vectors += 5
+        if self.preconditioner != "none":
+            examples += min(_METRIC_SIZE, retain)
+            vectors += 3
+        return Plan(examples=examples, vectors=vectors, matrices=budget.matrices, curvature=True)
 
-    def run(
+    def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
+        """Iterate from `problem.start`, check on held-out examples, certify where it ended."""
+        with problem.retain.meter.measure() as spent:
+            target = aim_at(
+                problem,
+                self.objective,
+                self.curvature,
+                self.preconditioner,
+                _METRIC_SIZE,
+                generator,
+            )
+            found = self._tried(problem, target, generator)
+            objective = target.objective
+            seen = self._draw(objective, self.sample_size or objective.size, generator)
+            certificate = self._certify(found.theta, seen, found.penalty, objective.size, generator)
+        notes = (*target.notes, *found.notes)
+        return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes)
+
+    def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> _Found:
+        """The result on samples large enough that it is one on examples set aside, too."""
+        objective = target.objective
+        size = self.sample_size or objective.size
+        apart = self._held(objective.size)
+        if apart == 0 or not isinstance(objective, AnchoredRisk):
+            return self._iterate(problem, target, size, generator)
+        rest, held = objective.hold_out(apart, generator)
+        target = replace(target, objective=rest)
+        before = float(held.value(problem.start))
+        limit = before + rounding(problem.start, before)
+        trace: tuple[StepRecord, ...] = ()
+        while True:
+            found = self._iterate(problem, target, size, generator, held)
+            trace += found.trace
+            if float(held.value(found.theta)) <= limit:
+                grown = () if size == self.sample_size else (f"samples grown to {size}",)
+                return replace(found, trace=trace, notes=grown)
+            if size >= rest.size:
+                start = problem.start.clone()
+                return replace(found, theta=start, status=Status.NO_GAIN, trace=trace)
+            size *= _GROWTH
+
+    def _held(self, size: int) -> int:
+        """How many retained examples are set aside: none where every step sees all."""
+        if self.objective != "anchored" or self.sample_size is None:
+            return 0
+        return min(max(self.sample_size, _HELD), size // 5)
+
+    def _draw(self, objective: Objective, size: int, generator: torch.Generator) -> _Draw:
+        gradient = objective.sample(size, generator)
+        if self.hvp_size is None:
+            return _Draw(gradient, gradient)
+        return _Draw(gradient, objective.sample(self.hvp_size, generator))
+
+    def _iterate(
         self,
         problem: ErasureProblem,
-        draw: Callable[[], Draw],
+        target: Target,
+        size: int,
         generator: torch.Generator,
-    ) -> Erasure:
-        """Iterate from `problem.start` and certify where it ended."""
-        theta = problem.start.clone()
+        held: Objective | None = None,
+    ) -> _Found:
+        coordinates = target.coordinates
+        judge = None if held is None else coordinates.view(held)
+        t = coordinates.start
+        mean = _TailMean(math.ceil(self.max_steps * (1.0 - self.average)))
         penalty = None if self.penalty == "auto" else float(self.penalty)
         goal: float | None = None
         trace: list[StepRecord] = []
         status = Status.STEP_LIMIT if self.tolerance else Status.SCHEDULE_DONE
-        with problem.retain.meter.measure() as spent:
-            for _ in range(self.max_steps):
-                products = problem.retain.meter.hvps
-                point = self._point(theta, draw())
-                goal = self.tolerance * point.gradient_norm if goal is None else goal
-                penalty = _first_penalty(point) if penalty is None else penalty
-                model = CubicModel(point.gradient, point.curvature, penalty)
-                factorised = self.solver.factorise(model, generator=generator)
-                step, record, penalty = self._accept(point, factorised, penalty, goal)
-                products = problem.retain.meter.hvps - products
-                trace.append(problem.report(replace(record, products=products)))
-                if isinstance(step, Status):
-                    status = step
-                    break
-                theta = theta + step.step
-            certificate = self._certify(problem, theta, draw(), penalty, generator)
-        return Erasure(theta, status, spent(), tuple(trace), certificate)
+        for _ in range(self.max_steps):
+            products = problem.retain.meter.hvps
+            draw = self._draw(target.objective, size, generator).seen(coordinates)
+            point = self._point(t, draw, target.curvature)
+            goal = self.tolerance * point.gradient_norm if goal is None else goal
+            penalty = first_penalty(point) if penalty is None else penalty
+            model = CubicModel(point.gradient, point.curvature, penalty)
+            factorised = self.solver.factorise(model, generator=generator)
+            if judge is None or self.penalty != "auto":
+                adapt = self.penalty == "auto"
+                step, record, penalty = accept(point, factorised, penalty, goal, adapt=adapt)
+            else:
+                factors = _FACTORS[min(len(trace), 1 + len(trace) % 2)]
+                step, record, penalty = choose(point, factorised, penalty, judge, factors)
+            products = problem.retain.meter.hvps - products
+            trace.append(problem.report(replace(record, products=products)))
+            if isinstance(step, Status):
+                status = step
+                break
+            t = t + step.step
+            mean.add(t)
+        return _Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty)
 
-    def _point(self, theta: Tensor, draw: Draw) -> _Point:
-        curvature = draw.curvature.linearise(theta)
+    def _point(self, t: Tensor, draw: _Draw, kind: Kind) -> Point:
+        curvature = draw.curvature.linearise(t, curvature=kind)
         if draw.gradient is draw.curvature:
-            return _Point(theta, draw.gradient, curvature.value, curvature.gradient, curvature)
-        value = float(draw.gradient.value(theta)) if self.penalty == "auto" else None
-        return _Point(theta, draw.gradient, value, draw.gradient.gradient(theta), curvature)
-
-    def _accept(
-        self, point: _Point, factorised: Factorised, penalty: float, goal: float
-    ) -> tuple[CubicStep | Status, StepRecord, float]:
-        """The step to take, or why there is none; its record; the penalty to go on with."""
-        step = factorised.solve(penalty)
-        record = _record(point, step, penalty)
-        lowest = 0.0 if step.lambda_min is None else step.lambda_min
-        if point.gradient_norm <= goal and lowest >= -((penalty * goal) ** 0.5):
-            return Status.CONVERGED, replace(record, accepted=False), penalty
-        if self.penalty != "auto" or point.value is None:
-            return step, record, penalty
-        rounding = 8 * torch.finfo(point.theta.dtype).eps * abs(point.value)
-        for _ in range(_ATTEMPTS):
-            if -step.change <= rounding:
-                return Status.CONVERGED, replace(record, accepted=False), penalty
-            rise = _trial(point, step) - point.value
-            rho = rise / step.change
-            record = replace(_record(point, step, penalty), rho=rho)
-            if rho >= _REJECT:
-                return step, record, penalty / 2 if rho > _EXPAND else penalty
-            penalty = _raised(penalty, rise, step)
-            step = factorised.solve(penalty)
-        return Status.STALLED, replace(record, accepted=False), penalty
+            return Point(t, draw.gradient, curvature.value, curvature.gradient, curvature)
+        value = float(draw.gradient.value(t)) if self.penalty == "auto" else None
+        return Point(t, draw.gradient, value, draw.gradient.gradient(t), curvature)
 
     def _certify(
         self,
-        problem: ErasureProblem,
         theta: Tensor,
-        draw: Draw,
+        seen: _Draw,
         penalty: float | None,
+        population: int,
         generator: torch.Generator,
     ) -> Certificate | None:
+        """Of the objective itself: its Hessian, in the parameters' own lengths."""
         if not self.certificate_products or penalty is None:
             return None
-        point = self._point(theta, draw)
+        hessian = seen.curvature.linearise(theta)
+        whole = seen.gradient is seen.curvature
+        gradient = hessian.gradient if whole else seen.gradient.gradient(theta)
         ends = extreme_eigenvalues(
-            point.curvature,
+            hessian,
             theta,
             max_products=self.certificate_products,
             generator=generator,
         )
         return Certificate(
-            gradient_norm=point.gradient_norm,
+            gradient_norm=length(gradient),
             lambda_min=ends.smallest.value,
             lambda_min_residual=ends.smallest.residual,
             penalty=penalty,
-            examples=min(draw.gradient.size, draw.curvature.size),
-            population=problem.retain.size,
+            examples=min(seen.gradient.size, seen.curvature.size),
+            population=population,
         )
-
-
-def _record(point: _Point, step: CubicStep, penalty: float) -> StepRecord:
-    return StepRecord(
-        value=point.value,
-        gradient_norm=point.gradient_norm,
-        penalty=penalty,
-        damping=step.damping,
-        step_norm=_norm(step.step),
-        lambda_min=step.lambda_min,
-    )
-
-
-def _trial(point: _Point, step: CubicStep) -> float:
-    """F(theta + s) on the examples of the model; a step out of the domain counts as +inf."""
-    try:
-        return float(point.objective.value(point.theta + step.step))
-    except IllPosed:
-        return float("inf")
-
-
-def _raised(penalty: float, rise: float, step: CubicStep) -> float:
-    """At least 2M, up to 100M: the M that would have bounded the rise just measured."""
-    length = _norm(step.step)
-    measured = penalty + 6.0 * (rise - step.change) / length**3
-    return min(max(2.0 * penalty, measured), 100.0 * penalty)
-
-
-def _first_penalty(point: _Point) -> float:
-    """2|∇F(theta+s) − ∇F(theta) − Hs| / |s|² on a small step s down the gradient.
-
-    The Cauchy step of the quadratic, held to a hundredth of |theta|; one gradient and one
-    product. Never so small that the cubic term alone would allow |s| > 1000 |theta|.
-    """
-    length, scale = point.gradient_norm, max(1.0, _norm(point.theta))
-    floor = 2.0 * max(length, torch.finfo(torch.float32).tiny) / (_LONGEST * scale) ** 2
-    if length == 0.0:
-        return max(1.0, floor)  # no scale to measure: any M finds the saddle's descent
-    along = point.curvature @ point.gradient
-    bend = abs(float(torch.dot(point.gradient.double(), along.double())))
-    cauchy = length**3 / bend if bend > 0 else float("inf")
-    ratio = -min(cauchy, 0.01 * scale) / length
-    change = point.objective.gradient(point.theta + ratio * point.gradient) - point.gradient
-    return max(2.0 * _norm(change - ratio * along) / (ratio * length) ** 2, floor)
-
-
-def _norm(vector: Tensor) -> float:
-    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))

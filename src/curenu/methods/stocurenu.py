@@ -1,44 +1,56 @@
 """StoCuReNU: cubic-regularised Newton unlearning from samples and products only.
 
 Paper: "Batch and Sequential Unlearning for Neural Networks" (ICLR 2026).
-Differs from the paper in: by default gradient, products and ratio test use one sample a
-step, the penalty is found by the ratio test, and the sub-problem is solved by Lanczos.
+Differs from the paper in: by default the objective is anchored, products are Gauss-Newton and
+steps measured in a K-FAC metric; gradient, products and ratio test use one sample a step; the
+penalty is found on examples set aside (by the ratio test for the retain objective), two Lanczos
+products solve the sub-problem, and the last steps are averaged.
 `StoCuReNU.paper(M)` has the paper's settings.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import torch
 
 from curenu.cubic import CubicSolver, DescentSolver, LanczosSolver, resolve_solver
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
-from curenu.methods.cubic_newton import CubicNewton, Draw, Penalty
+from curenu.methods.adaptive import Penalty
+from curenu.methods.cubic_newton import CubicNewton
+from curenu.methods.target import Aim, Curvature, Preconditioner
 
 __all__ = ["StoCuReNU"]
 
 
 @dataclass(frozen=True)
 class StoCuReNU:
-    """Cubic Newton steps on fresh samples of the retain set; no Hessian is ever stored.
+    """Cubic Newton steps on fresh samples, from products alone; no Hessian is ever stored.
 
-    As `CuReNU`, with g and H over `sample_size` retained examples drawn anew at every step;
-    `hvp_size`, if given, draws a second, independent sample for the products. The number of
-    vectors `[d]` held does not depend on the data's size. Cost per step: one gradient and
-    the solver's products on the sample. Equations (1), (2), (6) and (8) of `docs/theory.md`.
+    As `CuReNU`, with g and H over `sample_size` retained examples drawn anew at every step
+    and a share of the forget set; `hvp_size`, if given, draws a second, independent sample
+    for the products. The result is the mean over the last `average` of the steps, which
+    takes out most of the samples' noise. With the anchored objective, retained examples set
+    aside choose the penalty of every step, and a result that does not lower the objective on
+    them is tried again on larger samples. With `preconditioner="none"` the
+    number of vectors `[d]` held does not depend on anything but the solver. Cost per step:
+    one gradient, the solver's products and a value on the sample.
+    Equations (1), (2), (5), (6), (8) and (10) of `docs/theory.md`.
     """
 
-    objective: Literal["retain"] = "retain"
-    solver: str | CubicSolver = LanczosSolver()
+    objective: Aim = "anchored"
+    solver: str | CubicSolver = LanczosSolver(max_products=2)
     penalty: Penalty = "auto"
-    sample_size: int = 4096
+    curvature: Curvature = "auto"
+    preconditioner: Preconditioner = "auto"
+    sample_size: int = 1024
     hvp_size: int | None = None
-    max_steps: int = 4
-    tolerance: float = 1e-3
-    certificate_products: int = 10
+    max_steps: int = 9
+    average: float = 0.4
+    tolerance: float = 0.0
+    certificate_products: int = 0
 
     def __post_init__(self) -> None:
         if self.sample_size < 1 or (self.hvp_size is not None and self.hvp_size < 1):
@@ -62,35 +74,36 @@ class StoCuReNU:
         `step_size` is the learning rate of training.
         """
         return cls(
+            objective="retain",
             solver=DescentSolver(iterations=inner_steps, step_size=step_size),
             penalty=penalty,
+            curvature="hessian",
+            preconditioner="none",
             sample_size=sample_size,
             hvp_size=hvp_size,
             max_steps=max_steps,
-            tolerance=0.0,
+            average=0.0,
         )
 
     def plan(self, problem: ErasureProblem) -> Plan:
-        """Upper bound of the work: every step to its product budget, one value each."""
-        size = min(self.sample_size, problem.retain.size)
-        return self._loop().plan(problem.retain, size, min(self.hvp_size or size, size))
+        """Upper bound of the work: every step to its product budget."""
+        return self._loop().plan(problem)
 
     def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
-        """Erase: minimise F_r from theta0 on samples."""
-
-        def draw() -> Draw:
-            gradient = problem.retain.sample(self.sample_size, generator)
-            if self.hvp_size is None:
-                return Draw(gradient, gradient)
-            return Draw(gradient, problem.retain.sample(self.hvp_size, generator))
-
-        return self._loop().run(problem, draw, generator)
+        """Erase: minimise the objective from theta0."""
+        return self._loop().run(problem, generator)
 
     def _loop(self) -> CubicNewton:
         return CubicNewton(
+            objective=self.objective,
             solver=resolve_solver(self.solver),
             penalty=self.penalty,
+            curvature=self.curvature,
+            preconditioner=self.preconditioner,
             max_steps=self.max_steps,
             tolerance=self.tolerance,
             certificate_products=self.certificate_products,
+            sample_size=self.sample_size,
+            hvp_size=self.hvp_size,
+            average=self.average,
         )

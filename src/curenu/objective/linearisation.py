@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.func import jvp, vmap
 
 from curenu.checks import available_memory
 from curenu.cost import Meter
@@ -93,33 +97,43 @@ def differentiate_loss(
 
 
 def differentiate_outputs(
-    outputs: Tensor, head: Callable[[Tensor], Tensor], leaves: list[Tensor], count: int
+    forward: Callable[[list[Tensor]], Tensor],
+    head: Callable[[Tensor], Tensor],
+    leaves: list[Tensor],
+    count: int,
 ) -> MicroBatch:
     """For products with the Gauss-Newton matrix Jᵀ L J, L = ∂²head/∂outputs².
 
-    J v is the derivative of Jᵀ u with respect to u, so that one backward graph serves both
-    directions.
+    J v by forward-mode differentiation, Jᵀ u by the graph of the outputs, the only one kept.
     """
+    _warm_forward_mode()
+    outputs = forward(leaves)
     detached = outputs.detach().requires_grad_()
     loss = head(detached)
     (slope,) = torch.autograd.grad(loss, detached, create_graph=True)
     grads = _pull([outputs], leaves, [slope.detach()], True, False)
-    if not _bends(slope):  # linear in the outputs
-        return MicroBatch(
-            float(loss.detach()), leaves, grads, count, lambda *_: [None] * len(leaves)
-        )
-    dual = torch.zeros_like(outputs, requires_grad=True)
-    pulled = torch.autograd.grad(outputs, leaves, dual, create_graph=True, allow_unused=True)
-    live = [index for index, gradient in enumerate(pulled) if gradient is not None]
+    flat = not _bends(slope)  # linear in the outputs
+    point = [leaf.detach() for leaf in leaves]
+
+    def push(pieces: list[Tensor]) -> Tensor:
+        return jvp(lambda *leaves: forward(list(leaves)), tuple(point), tuple(pieces))[1]
 
     def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
-        (pushed,) = _pull(
-            [pulled[i] for i in live], [dual], [pieces[i] for i in live], True, columns
-        )
+        if flat:
+            return [None] * len(leaves)
+        pushed = (vmap(push) if columns else push)(list(pieces))
         (curved,) = _pull([slope], [detached], [pushed], True, columns)
         return _pull([outputs], leaves, [curved], keep, columns)
 
     return MicroBatch(float(loss.detach()), leaves, grads, count, bend)
+
+
+@cache
+def _warm_forward_mode() -> None:
+    """Torch warns of its own deprecated parts at the first dual number; nobody can mend it."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
 
 
 def _pull(

@@ -200,14 +200,9 @@ class WeightedSum:
         self, theta: Tensor, curvature: Kind, first: int, one: Tensor | None = None
     ) -> Iterator[MicroBatch]:
         """Each micro-batch differentiated once; products have no fused attention."""
-        differentiate = differentiate_loss if curvature == "hessian" else differentiate_outputs
         for term, batch, ids in self._stream(first):
-            if curvature == "gauss_newton" and isinstance(batch, Mapping):
-                raise UnsupportedModel(
-                    "The Gauss-Newton product needs outputs, and a loss on mappings hides them.",
-                    'curvature="hessian", or items that are (input, target) pairs.',
-                )
             named = self._leaves(theta)
+            leaves = list(named.values())
 
             def head(
                 outputs: Tensor, term: Term = term, batch: Any = batch, ids: Tensor = ids
@@ -215,9 +210,21 @@ class WeightedSum:
                 loss = term.weight * term.head(outputs, batch, ids)
                 return loss if one is None else one * loss
 
-            with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
-                outputs = self.source.outputs(named, batch)
-                yield differentiate(outputs, head, list(named.values()), len(ids))
+            def forward(
+                pieces: list[Tensor], names: tuple[str, ...] = tuple(named), batch: Any = batch
+            ) -> Tensor:
+                with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
+                    return self.source.outputs(dict(zip(names, pieces, strict=True)), batch)
+
+            if curvature == "hessian":
+                yield differentiate_loss(forward(leaves), head, leaves, len(ids))
+            elif isinstance(batch, Mapping):
+                raise UnsupportedModel(
+                    "The Gauss-Newton product needs outputs, and a loss on mappings hides them.",
+                    'curvature="hessian", or items that are (input, target) pairs.',
+                )
+            else:
+                yield differentiate_outputs(forward, head, leaves, len(ids))
 
     def _sum(self, term: Term, named: Named, batch: Any, ids: Tensor) -> Tensor:
         return term.head(self.source.outputs(named, batch), batch, ids)

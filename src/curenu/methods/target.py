@@ -1,0 +1,79 @@
+"""What a cubic method minimises, with which curvature and in which metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from curenu.erasure import ErasureProblem
+from curenu.errors import BadRequest, UnsupportedModel
+from curenu.objective import AnchoredRisk, Coordinates, Kind, Metric, Objective, kronecker_metric
+
+__all__ = ["Aim", "Curvature", "Preconditioner", "Target", "aim_at", "check_words"]
+
+Aim = Literal["anchored", "retain"]
+Curvature = Literal["auto", "hessian", "gauss_newton"]
+Preconditioner = Literal["auto", "kfac", "none"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The objective, the curvature of its models, the coordinates of its steps; in words too."""
+
+    objective: Objective
+    curvature: Kind
+    coordinates: Coordinates
+    notes: tuple[str, ...]
+
+
+def check_words(aim: str, curvature: str, preconditioner: str) -> None:
+    """Raise `BadRequest` for a word that none of the three arguments knows."""
+    for name, word, known in (
+        ("objective", aim, ("anchored", "retain")),
+        ("curvature", curvature, ("auto", "hessian", "gauss_newton")),
+        ("preconditioner", preconditioner, ("auto", "kfac", "none")),
+    ):
+        if word not in known:
+            raise BadRequest(f"{name}={word!r}.", f"{', '.join(map(repr, known))}.")
+
+
+def aim_at(
+    problem: ErasureProblem,
+    aim: Aim,
+    curvature: Curvature,
+    preconditioner: Preconditioner,
+    metric_size: int,
+    generator: torch.Generator,
+) -> Target:
+    """The target of `problem`; a metric is measured on `metric_size` retained examples.
+
+    `"auto"` takes Gauss-Newton products for the anchored objective of a loss known by name,
+    whose outputs it needs, and the Hessian otherwise; and K-FAC where the model and the loss
+    allow it. The notes say what was taken.
+    """
+    named = problem.retain.source.evaluation.name is not None
+    if curvature == "auto":
+        curvature = "gauss_newton" if aim == "anchored" and named else "hessian"
+    metric, why = _metric(problem, preconditioner, metric_size, generator)
+    objective: Objective = problem.retain
+    if aim == "anchored":
+        objective = AnchoredRisk(problem.retain, problem.forget, problem.start)
+    notes = (f"objective {aim}", f"curvature {curvature.replace('_', '-')}", why)
+    return Target(objective, curvature, Coordinates(problem.start, metric), notes)
+
+
+def _metric(
+    problem: ErasureProblem, wanted: Preconditioner, size: int, generator: torch.Generator
+) -> tuple[Metric | None, str]:
+    if wanted == "none":
+        return None, "no preconditioner"
+    sample = problem.retain.sample(size, generator)
+    try:
+        metric = kronecker_metric(sample, problem.start, generator)
+    except UnsupportedModel as reason:
+        if wanted == "kfac":
+            raise
+        return None, f"no preconditioner: {reason.problem}"
+    return metric, f"K-FAC metric from {sample.size} retained examples"

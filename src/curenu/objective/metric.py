@@ -1,0 +1,171 @@
+"""A metric of the parameters from Kronecker factors of the Gauss-Newton matrix (K-FAC)."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from curenu.errors import UnsupportedModel
+from curenu.objective.empirical import EmpiricalRisk
+
+__all__ = ["DAMPING", "Metric", "kronecker_metric"]
+
+DAMPING = 0.2
+"""What is added to the factors' eigenvalues, as a share of the curvature per parameter."""
+
+_LOSSES = {"cross_entropy": nn.CrossEntropyLoss, "mse": nn.MSELoss}
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Eigenbases of one layer's factors, and P^(-1/2) in them: `scale` `[outputs, inputs]`."""
+
+    places: tuple[slice, ...]  # of the weight, and of the bias that is its last column
+    outputs: Tensor
+    inputs: Tensor
+    scale: Tensor
+
+    def apply(self, vector: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        rows = len(self.outputs)
+        matrix = torch.cat([vector[place].view(rows, -1) for place in self.places], dim=1)
+        inside = (self.outputs.mT @ matrix @ self.inputs) * self.scale
+        result = self.outputs @ inside @ self.inputs.mT
+        widths = [(place.stop - place.start) // rows for place in self.places]
+        for place, part in zip(self.places, result.split(widths, dim=1), strict=True):
+            yield place, part.reshape(-1)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """|s|_P² = s·Ps with P = A⊗B + damping on each linear layer, a constant elsewhere.
+
+    `root(v)` is P^(-1/2) v: steps of length one in the metric are short where the curvature
+    is large. Holds the factors' eigenbases, one number a parameter besides. Equation (10) of
+    `docs/theory.md`.
+    """
+
+    blocks: tuple[_Block, ...]
+    elsewhere: float
+
+    def double(self) -> Metric:
+        """The same metric for float64 vectors."""
+        return Metric(
+            tuple(
+                replace(b, outputs=b.outputs.double(), inputs=b.inputs.double(), scale=b.scale)
+                for b in self.blocks
+            ),
+            self.elsewhere,
+        )
+
+    def root(self, vector: Tensor) -> Tensor:
+        """P^(-1/2)·vector, `[d]`; symmetric, so its own transpose."""
+        result = vector * self.elsewhere
+        for block in self.blocks:
+            for place, part in block.apply(vector):
+                result[place] = part
+        return result
+
+
+def kronecker_metric(
+    risk: EmpiricalRisk, theta: Tensor, generator: torch.Generator, *, damping: float = DAMPING
+) -> Metric:
+    """The metric at theta from K-FAC on the examples of `risk`; about two gradients.
+
+    Labels are drawn from the model. `damping` is relative to the mean of the Gauss-Newton
+    matrix's diagonal over the layers it knows. Source: Martens and Grosse (2015), Grosse and
+    Martens (2016), as curvlinops has them.
+
+    Raises `UnsupportedModel` when there is no linear or convolutional layer to take factors
+    of, or the loss is not one known by name on (input, target) pairs.
+    """
+    model = _placed(risk, theta)
+    layers = {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.requires_grad
+    }
+    loss = _LOSSES.get(risk.source.evaluation.name or "")
+    if loss is None or not layers:
+        raise UnsupportedModel(
+            "K-FAC needs linear or convolutional layers and a loss known by name.",
+            'preconditioner="none".',
+        )
+    factors = _factors(risk, model, layers, loss(), generator)
+    places = _places(risk)
+    spectra = {}
+    for name, (inputs, outputs) in factors.items():
+        spectra[name] = torch.linalg.eigh(inputs), torch.linalg.eigh(outputs)
+    trace = sum(
+        float(a.eigenvalues.clamp_min(0).sum() * b.eigenvalues.clamp_min(0).sum())
+        for a, b in spectra.values()
+    )
+    known = sum(len(a.eigenvalues) * len(b.eigenvalues) for a, b in spectra.values())
+    shift = max(damping * trace / known, torch.finfo(theta.dtype).tiny) + risk.weight_decay
+    blocks = []
+    for name, (inputs, outputs) in spectra.items():
+        values = torch.outer(outputs.eigenvalues.clamp_min(0), inputs.eigenvalues.clamp_min(0))
+        names = [f"{name}.{part}" if name else part for part in ("weight", "bias")]
+        own = tuple(places[part] for part in names if part in places)
+        blocks.append(
+            _Block(own, outputs.eigenvectors, inputs.eigenvectors, (values + shift).rsqrt())
+        )
+    return Metric(tuple(blocks), (trace / known + shift) ** -0.5)
+
+
+def _placed(risk: EmpiricalRisk, theta: Tensor) -> nn.Module:
+    """A copy of the model at theta; only the parameters that move ask for a gradient."""
+    model = copy.deepcopy(risk.source.evaluation.model)
+    named = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in risk.parameters.unflatten(theta).items():
+            named[name].copy_(value).requires_grad_()
+    return model
+
+
+def _places(risk: EmpiricalRisk) -> dict[str, slice]:
+    places, end = {}, 0
+    for name, shape in risk.parameters.shapes.items():
+        places[name] = slice(end, end + shape.numel())
+        end += shape.numel()
+    return places
+
+
+def _factors(
+    risk: EmpiricalRisk,
+    model: nn.Module,
+    layers: dict[str, Any],
+    loss: nn.Module,
+    generator: torch.Generator,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """(input, output-gradient) covariances of each layer, from curvlinops."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the library's own imports
+        from curvlinops import KFACLinearOperator
+    examples = risk.source.examples
+    parameters = [p for layer in layers.values() for p in layer.parameters() if p.requires_grad]
+    operator = KFACLinearOperator(
+        model,
+        loss,  # type: ignore[arg-type]
+        parameters,
+        [tuple(examples.batch(ids)) for ids in risk.ids.split(risk.source.micro_batch_size)],
+        check_deterministic=False,
+        seed=int(torch.randint(2**31, (), generator=generator)),
+        fisher_type="mc",
+        separate_weight_and_bias=False,
+        num_data=risk.size,
+        num_per_example_loss_terms=1,
+    )
+    operator.compute_kronecker_factors()
+    risk.meter.gradients += 1
+    risk.meter.passed(risk.size)
+    kept = operator.state_dict()
+    return {
+        name: (kept["input_covariances"][name], kept["gradient_covariances"][name])
+        for name in layers
+    }
