@@ -29,8 +29,9 @@ check: $(VENV)/.dev ## style, types and import rules
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.test ## the speed benchmark in its smoke form
+bench: $(VENV)/.test ## the speed and quality benchmarks in their smoke form
 	$(BIN)/python benchmarks/speed/run.py --smoke
+	$(BIN)/python benchmarks/quality/run.py --smoke
 
 docs: $(VENV)/.docs ## the documentation site, in site/
 	$(BIN)/mkdocs build --quiet --strict

@@ -22,9 +22,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
+from tables import summary
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -54,12 +54,16 @@ def mislabelled(task: Task, generator: torch.Generator) -> tuple[Task, list[int]
     return dataclasses.replace(task, train=TensorDataset(inputs, moved)), gone
 
 
+SEQUENCE = "10 rounds of 1 %"
+ROUNDS = 10
+
 ERASURES: dict[str, Erasure] = {
     "half of two classes": lambda t, g: (t, class_ids(t, (2, 5), 0.5, g)),
     "random 10 %": lambda t, g: (t, random_ids(t, 0.1, g)),
     "random 1 %": lambda t, g: (t, random_ids(t, 0.01, g)),
     "whole class": lambda t, g: (t, class_ids(t, (3,), 1.0, g)),
     "5 % mislabelled": mislabelled,
+    SEQUENCE: lambda t, g: (t, random_ids(t, 0.01 * ROUNDS, g)),
 }
 
 METHODS: dict[str, Method] = {
@@ -70,7 +74,6 @@ METHODS: dict[str, Method] = {
     "fine-tuning, rate 1e-2": FineTune(learning_rate=1e-2, epochs=1),
     "AnchoredSGD, rate 0.1": AnchoredSGD(learning_rate=0.1),
     "AnchoredSGD, rate 0.3": AnchoredSGD(learning_rate=0.3),
-    "AnchoredAdam, rate 1e-4": AnchoredAdam(learning_rate=1e-4),
     "AnchoredAdam, rate 1e-3": AnchoredAdam(learning_rate=1e-3),
 }
 
@@ -95,10 +98,10 @@ def trained(task: Task, seed: int, ids: list[int], cache: Path) -> Oracle:
     return Oracle(model, seed, seconds)
 
 
-def figures(comparison: Comparison, model: nn.Module) -> dict[str, float | None]:
-    """R on forget, retain and test set, G of three quantities, accuracies."""
+def figures(comparison: Comparison, model: nn.Module, before: Split) -> dict[str, float | None]:
+    """R on forget, retain and test set, G of three quantities from `before`, accuracies."""
     oracles: list[Split] = list(comparison.oracles)
-    found, before = comparison.split(model), comparison.split(comparison.first)
+    found = comparison.split(model)
     result: dict[str, float | None] = {}
     for letter, part in found.parts.items():
         same = [oracle.parts[letter] for oracle in oracles]
@@ -125,23 +128,57 @@ def measure(
     for start in TRAINED:
         first = trained(task, start, everything, cache).model
         comparison = compare(task, gone, retained, first, oracles)
+        before = comparison.split(first)
         base = {"task": task.name, "erasure": name, "trained seed": start}
-        records.append(base | {"method": "do nothing", "ratio": 0.0} | figures(comparison, first))
+        records.append(
+            base | {"method": "do nothing", "ratio": 0.0} | figures(comparison, first, before)
+        )
         for oracle, part in zip(oracles, comparison.oracles, strict=True):
             others = dataclasses.replace(
                 comparison, oracles=tuple(o for o in comparison.oracles if o is not part)
             )
             row = base | {"method": "oracle", "oracle seed": oracle.seed, "ratio": 1.0}
-            records.append(row | figures(others, oracle.model))
+            records.append(row | figures(others, oracle.model, before))
         for title, method in methods.items():
             for seed in SEEDS:
                 row = base | {"method": title, "seed": seed}
-                records.append(row | one(comparison, method, seed))
+                records.append(row | one(comparison, method, seed, before))
+                print(json.dumps(records[-1]), flush=True)
+        if name == SEQUENCE:
+            for seed in SEEDS:
+                row = base | {"method": f"StoCuReNU, {SEQUENCE}", "seed": seed}
+                records.append(row | in_rounds(comparison, METHODS["StoCuReNU"], seed, before))
                 print(json.dumps(records[-1]), flush=True)
     return records
 
 
-def one(comparison: Comparison, method: Method, seed: int) -> dict[str, Any]:
+def in_rounds(comparison: Comparison, method: Method, seed: int, before: Split) -> dict[str, Any]:
+    """The forget set in `ROUNDS` requests, each anchored at the model the last one left."""
+    risk = objective_of(comparison.task, comparison.first)
+    generator = torch.Generator().manual_seed(seed)
+    forget = torch.tensor(comparison.forget)[
+        torch.randperm(len(comparison.forget), generator=generator)
+    ]
+    parts = [part.tolist() for part in forget.chunk(ROUNDS)]
+    theta, seconds, gone = risk.start, 0.0, set[int]()
+    for number, part in enumerate(parts):
+        gone |= set(part)
+        kept = [position for position in range(risk.size) if position not in gone]
+        problem = ErasureProblem(theta, risk.subset(kept), risk.subset(part))
+        result = erase(problem, method, seed=seed * ROUNDS + number)
+        theta, seconds = result.theta, seconds + result.cost.seconds
+    model = with_parameters(comparison.first, risk.parameters, theta)
+    described, arguments = describe_method(method)
+    return {
+        "name": described,
+        "arguments": arguments,
+        "rounds": ROUNDS,
+        "ratio": seconds / comparison.retraining,
+        "update_norm": float((theta - risk.start).double().norm()),
+    } | figures(comparison, model, before)
+
+
+def one(comparison: Comparison, method: Method, seed: int, before: Split) -> dict[str, Any]:
     """One erasure; a failure is a record with its reason."""
     risk = objective_of(comparison.task, comparison.first)
     problem = ErasureProblem(risk.start, *risk.split(comparison.forget))
@@ -149,7 +186,7 @@ def one(comparison: Comparison, method: Method, seed: int) -> dict[str, Any]:
     try:
         result = erase(problem, method, seed=seed)
         model = with_parameters(comparison.first, risk.parameters, result.theta)
-        made = figures(comparison, model)
+        made = figures(comparison, model, before)
     except CurenuError as error:
         return {"name": described, "arguments": arguments, "failed": str(error)}
     cost = dataclasses.asdict(result.cost)
@@ -162,29 +199,6 @@ def one(comparison: Comparison, method: Method, seed: int) -> dict[str, Any]:
         "ratio": cost["seconds"] / comparison.retraining,
         "update_norm": float((result.theta - problem.start).double().norm()),
     } | made
-
-
-def summary(records: list[dict[str, Any]]) -> str:
-    """Mean and spread over trained networks and seeds, a Markdown table an erasure."""
-    lines: list[str] = []
-    columns = ["Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin", "FA", "TA", "ratio"]
-    for erasure in dict.fromkeys(record["erasure"] for record in records):
-        rows = [record for record in records if record["erasure"] == erasure]
-        lines += [f"\n**{erasure}**\n", "| method | " + " | ".join(columns) + " |"]
-        lines.append("| --- " * (len(columns) + 1) + "|")
-        for method in dict.fromkeys(row["method"] for row in rows):
-            same = [row for row in rows if row["method"] == method and "failed" not in row]
-            failed = sum(row["method"] == method for row in rows) - len(same)
-            cells = [_cell([row[column] for row in same]) for column in columns] if same else []
-            note = f" ({failed} failed)" if failed else ""
-            lines.append(f"| {method}{note} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values: list[float | None]) -> str:
-    if any(value is None for value in values):
-        return "no gap"
-    return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
 
 
 def main() -> None:
@@ -201,7 +215,8 @@ def main() -> None:
     for name in names:
         task = load_task(arguments.task)
         task, gone = ERASURES[name](task, torch.Generator().manual_seed(7))
-        records += measure(name, task, gone, methods, arguments.cache)
+        chosen = {"StoCuReNU": METHODS["StoCuReNU"]} if name == SEQUENCE else methods
+        records += measure(name, task, gone, chosen, arguments.cache)
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
@@ -216,6 +231,10 @@ def main() -> None:
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         path = arguments.out / f"{arguments.task}.json"
+        if arguments.erasure and path.is_file():  # the other erasures' records stay
+            earlier = json.loads(path.read_text())["records"]
+            fresh = {record["erasure"] for record in records}
+            result["records"] = [r for r in earlier if r["erasure"] not in fresh] + records
         path.write_text(json.dumps(result, indent=1) + "\n")
     print(summary(records))
 

@@ -1,4 +1,4 @@
-"""The outer loop that CuReNU and StoCuReNU share: cubic steps with a ratio test."""
+"""The outer loop that CuReNU and StoCuReNU share: cubic steps, judged and averaged."""
 
 from __future__ import annotations
 
@@ -78,14 +78,15 @@ class _TailMean:
 
 @dataclass(frozen=True)
 class CubicNewton:
-    """Repeat theta ← theta + argmin m(s), with the penalty M fixed or by the ratio test.
+    """Repeat theta ← theta + argmin m(s), with the penalty M fixed or found on the way.
 
     Ends when |g| ≤ `tolerance` times the first |g| and the smallest Ritz value is at least
     −√(M eps), when the decrease the model promises is below the objective's rounding, when
     no penalty gives a decrease, or after `max_steps`. Gradient and products come from
     `sample_size` examples drawn anew at every step (None: all), products from `hvp_size` of
-    their own if given. A sampled anchored result that does not lower the objective on
-    examples set aside is tried again on larger samples. `average` is the share of the last
+    their own if given. With the anchored objective, examples set aside choose a sampled
+    step's penalty, and a result that does not lower the objective on them is tried again on
+    larger samples; otherwise the ratio test chooses. `average` is the share of the last
     steps whose mean is the result (0: the last step alone). Equations (2), (6) and (7) of
     `docs/theory.md`.
     """
@@ -148,9 +149,7 @@ class CubicNewton:
                 generator,
             )
             found = self._tried(problem, target, generator)
-            objective = target.objective
-            seen = self._draw(objective, self.sample_size or objective.size, generator)
-            certificate = self._certify(found.theta, seen, found.penalty, objective.size, generator)
+            certificate = self._certify(target.objective, found, generator)
         notes = (*target.notes, *found.notes)
         return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes)
 
@@ -236,30 +235,23 @@ class CubicNewton:
         return Point(t, draw.gradient, value, draw.gradient.gradient(t), curvature)
 
     def _certify(
-        self,
-        theta: Tensor,
-        seen: _Draw,
-        penalty: float | None,
-        population: int,
-        generator: torch.Generator,
+        self, objective: Objective, found: _Found, generator: torch.Generator
     ) -> Certificate | None:
         """Of the objective itself: its Hessian, in the parameters' own lengths."""
-        if not self.certificate_products or penalty is None:
+        if not self.certificate_products or found.penalty is None:
             return None
-        hessian = seen.curvature.linearise(theta)
+        seen = self._draw(objective, self.sample_size or objective.size, generator)
+        hessian = seen.curvature.linearise(found.theta)
         whole = seen.gradient is seen.curvature
-        gradient = hessian.gradient if whole else seen.gradient.gradient(theta)
+        gradient = hessian.gradient if whole else seen.gradient.gradient(found.theta)
         ends = extreme_eigenvalues(
-            hessian,
-            theta,
-            max_products=self.certificate_products,
-            generator=generator,
+            hessian, found.theta, max_products=self.certificate_products, generator=generator
         )
         return Certificate(
             gradient_norm=length(gradient),
             lambda_min=ends.smallest.value,
             lambda_min_residual=ends.smallest.residual,
-            penalty=penalty,
+            penalty=found.penalty,
             examples=min(seen.gradient.size, seen.curvature.size),
-            population=population,
+            population=objective.size,
         )
