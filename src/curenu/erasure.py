@@ -113,13 +113,15 @@ class Plan:
     """What a method will use at most, known before it starts; growing a sample comes on top.
 
     `examples` passed through the model, `vectors` `[d]` and `matrices` `[d, d]` (float64)
-    held at once beside theta; `curvature` says that second derivatives are needed.
+    held at once beside theta; `curvature` says that second derivatives are needed, `forward`
+    how many of the examples pass forward only.
     """
 
     examples: int
     vectors: int
     matrices: int = 0
     curvature: bool = False
+    forward: int = 0
 
 
 class Method(Protocol):

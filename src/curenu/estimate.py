@@ -30,11 +30,11 @@ def estimate(risk: EmpiricalRisk, plan: Plan) -> Estimate:
     """Seconds and bytes of a plan on `risk`, from one micro-batch measured twice.
 
     Time: `plan.examples` at the speed of a product (of a gradient, for first-order plans)
-    on one micro-batch, the faster of two, plus a dense decomposition scaled by d³ from a
-    small one. Memory: parameters, `plan.vectors`, three float64 matrices for each dense one,
-    and the graphs kept between products or two micro-batches'. Rough, and an upper bound in
-    kind: a method that stops early takes less, a busy machine more; a factor of two either
-    way is common.
+    on one micro-batch, the faster of two; those that pass forward only at a value's; plus a
+    dense decomposition scaled by d³ from a small one. Memory: parameters, `plan.vectors`,
+    three float64 matrices for each dense one, and the graphs kept between products or two
+    micro-batches'. Rough, and an upper bound in kind: a method that stops early takes less,
+    a busy machine more; a factor of two either way is common.
     """
     theta = risk.start
     generator = torch.Generator().manual_seed(0)
@@ -49,7 +49,9 @@ def estimate(risk: EmpiricalRisk, plan: Plan) -> Estimate:
     else:
         per_batch = _seconds(lambda: few.gradient(theta))
         graphs = 2 * graph_bytes(lambda: few.gradient(theta))  # type: ignore[arg-type,return-value]
-    seconds = per_batch * plan.examples / count
+    forward = _seconds(lambda: few.value(theta)) if plan.forward else 0.0
+    heavy = plan.examples - plan.forward
+    seconds = (per_batch * heavy + forward * plan.forward) / count
     if plan.matrices:
         matrix = torch.randn(_SMALL, _SMALL, generator=generator, dtype=torch.float64)
         symmetric = matrix + matrix.mT

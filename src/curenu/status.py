@@ -12,7 +12,7 @@ class Status(Enum):
 
     CONVERGED = "The tolerance was met; nothing to do."
     SINGLE_STEP = "The method makes this one step by definition; compare the result before use."
-    SCHEDULE_DONE = "The planned number of steps was made; raise it if the result is still moving."
+    SCHEDULE_DONE = "The planned number of steps was made; compare the result before use."
     STEP_LIMIT = "The step budget was used before the tolerance; raise max_steps to go further."
     PRODUCT_LIMIT = (
         "The budget of Hessian-vector products was used before the residual tolerance; "

@@ -120,22 +120,21 @@ class CubicNewton:
         retain, forget = problem.retain.size, problem.forget.size
         size = min(self.sample_size or retain, retain)
         products = min(self.hvp_size or size, retain)
-        budget = self.solver.budget(problem.retain.dimension)
+        budget, held = self.solver.budget(problem.retain.dimension), self._held(retain)
         auto = self.penalty == "auto"
-        step = size * (3 if auto else 1) + products * (budget.products + 1)
-        certificate = size + products * (self.certificate_products + 1)
-        examples = self.max_steps * step + certificate + auto * 2 * size
+        heavy = self.max_steps * (size + products * budget.products) + auto * 2 * size
+        heavy += size + products * (self.certificate_products + 1)
+        light = auto * (held * (4 * self.max_steps + 8) if held else 2 * self.max_steps * size)
         vectors = budget.vectors + 1 + (self.average > 0)
-        if self.objective == "anchored":  # outputs at theta0, the pull, the held-out check
-            share = max(1 / 4, forget / retain)
-            examples += self.max_steps * 2 * max(size, products)
-            examples += (4 * self.max_steps + 8) * self._held(retain)
-            examples = math.ceil(examples * (1 + share)) + 2 * (retain + forget)
+        if self.objective == "anchored":  # forget examples beside, outputs at theta0, the pull
+            share = 1 + max(1 / 4, forget / retain)
+            heavy = math.ceil(share * (heavy + self.max_steps * size)) + forget
+            light = math.ceil(share * (light + self.max_steps * (size + products) + 4 * held))
             vectors += 5
         if self.preconditioner != "none":
-            examples += min(_METRIC_SIZE, retain)
+            heavy += min(_METRIC_SIZE, retain)
             vectors += 3
-        return Plan(examples=examples, vectors=vectors, matrices=budget.matrices, curvature=True)
+        return Plan(heavy + light, vectors, budget.matrices, curvature=True, forward=light)
 
     def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
         """Iterate from `problem.start`, check on held-out examples, certify where it ended."""
