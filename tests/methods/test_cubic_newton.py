@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,12 +19,12 @@ from curenu.errors import BadRequest, UnsupportedModel
 from curenu.methods import CuReNU, StoCuReNU
 from curenu.objective import AnchoredRisk, EmpiricalRisk, Objective
 from curenu.status import Status
-from tests.problems import Problem, classes, generator, initialised, inputs, mlp
+from tests.problems import PROBLEMS, Problem, classes, generator, initialised, inputs, mlp
 
 FORGET = [0, 3, 8]
 
 
-def problem_of(problem: Problem) -> ErasureProblem:
+def problem_of(problem: Problem, forget: Sequence[int] = FORGET) -> ErasureProblem:
     risk = EmpiricalRisk(
         problem.model,
         problem.dataset,
@@ -31,8 +32,7 @@ def problem_of(problem: Problem) -> ErasureProblem:
         weight_decay=problem.weight_decay,
         micro_batch_size=problem.micro_batch_size,
     )
-    retain, forget = risk.split(FORGET)
-    return ErasureProblem(risk.start, retain, forget)
+    return ErasureProblem(risk.start, *risk.split(forget))
 
 
 def noisy() -> Problem:
@@ -143,6 +143,15 @@ def test_a_result_worse_on_examples_set_aside_is_tried_on_larger_samples() -> No
     (grown,) = [note for note in result.notes if note.startswith("samples grown to")]
     assert int(grown.split()[-1]) > 2
     assert len(result.trace) > 3
+    objective = objective_of(problem, "anchored")
+    assert objective.value(result.theta) < objective.value(problem.start)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_defaults_take_any_model_and_lower_the_objective(name: str) -> None:
+    problem = problem_of(PROBLEMS[name](), forget=[0, 3])
+    result = run(StoCuReNU(), problem)
+    assert result.theta.isfinite().all()
     objective = objective_of(problem, "anchored")
     assert objective.value(result.theta) < objective.value(problem.start)
 

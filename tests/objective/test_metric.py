@@ -9,7 +9,17 @@ from torch.utils.data import TensorDataset
 
 from curenu.errors import UnsupportedModel
 from curenu.objective import Coordinates, EmpiricalRisk, Metric, kronecker_metric
-from tests.problems import Problem, batch_norm, cnn, generator, initialised, mapping, mlp
+from tests.problems import (
+    Problem,
+    attention,
+    batch_norm,
+    cnn,
+    generator,
+    initialised,
+    mapping,
+    mlp,
+    tied,
+)
 
 
 def risk_of(problem: Problem, loss: str | None = None) -> EmpiricalRisk:
@@ -49,6 +59,26 @@ def test_on_one_linear_layer_and_one_input_the_metric_is_the_gauss_newton_matrix
     shift = 0.5 * exact.trace() / risk.dimension
     expected = exact + shift * torch.eye(risk.dimension, dtype=torch.float64)
     assert (inverse @ inverse - expected).abs().max() < 4 * exact.abs().max() / size**0.5
+
+
+def test_layers_that_share_or_are_not_called_have_a_constant() -> None:
+    with pytest.raises(UnsupportedModel, match="K-FAC needs"):  # its one layer is tied
+        kronecker_metric(risk_of(tied(), "cross_entropy"), risk_of(tied()).start, generator())
+    risk = risk_of(attention(), "cross_entropy")  # calls its output projection by function
+    metric = kronecker_metric(risk, risk.start, generator())
+    linear = [m for m in risk.source.evaluation.model.modules() if isinstance(m, nn.Linear)]
+    assert 0 < len(metric.blocks) < len(linear)
+
+
+def test_no_curvature_is_no_metric() -> None:
+    dead = nn.Sequential(nn.Linear(3, 2), nn.ReLU()).double()
+    with torch.no_grad():
+        dead[0].bias.fill_(-10.0)
+        dead[0].weight.zero_()
+    data = TensorDataset(torch.zeros(4, 3).double(), torch.zeros(4, 2).double())
+    risk = EmpiricalRisk(dead, data, "mse")
+    with pytest.raises(UnsupportedModel, match="no curvature"):
+        kronecker_metric(risk, risk.start, generator())
 
 
 def test_what_is_no_linear_layer_has_a_constant() -> None:

@@ -176,10 +176,11 @@ class CubicNewton:
             size *= _GROWTH
 
     def _held(self, size: int) -> int:
-        """How many retained examples are set aside: none where every step sees all."""
+        """How many retained examples are set aside: none where a sample would be all the rest."""
         if self.objective != "anchored" or self.sample_size is None:
             return 0
-        return min(max(self.sample_size, _HELD), size // 5)
+        apart = min(max(self.sample_size, _HELD), size // 5)
+        return apart if self.sample_size < size - apart else 0
 
     def _draw(self, objective: Objective, size: int, generator: torch.Generator) -> _Draw:
         gradient = objective.sample(size, generator)

@@ -6,7 +6,6 @@ import copy
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,11 +84,7 @@ def kronecker_metric(
     of, or the loss is not one known by name on (input, target) pairs.
     """
     model = _placed(risk, theta)
-    layers = {
-        name: layer
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.requires_grad
-    }
+    layers = _layers(model)
     loss = _LOSSES.get(risk.source.evaluation.name or "")
     if loss is None or not layers:
         raise UnsupportedModel(
@@ -105,8 +100,10 @@ def kronecker_metric(
         float(a.eigenvalues.clamp_min(0).sum() * b.eigenvalues.clamp_min(0).sum())
         for a, b in spectra.values()
     )
+    if not trace > 0:
+        raise UnsupportedModel("K-FAC found no curvature at all.", 'preconditioner="none".')
     known = sum(len(a.eigenvalues) * len(b.eigenvalues) for a, b in spectra.values())
-    shift = max(damping * trace / known, torch.finfo(theta.dtype).tiny) + risk.weight_decay
+    shift = damping * trace / known + risk.weight_decay
     blocks = []
     for name, (inputs, outputs) in spectra.items():
         values = torch.outer(outputs.eigenvalues.clamp_min(0), inputs.eigenvalues.clamp_min(0))
@@ -128,6 +125,21 @@ def _placed(risk: EmpiricalRisk, theta: Tensor) -> nn.Module:
     return model
 
 
+def _layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Linear and convolutional layers whose moving parameters are nobody else's too."""
+    owners: dict[int, int] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d)
+        and layer.weight.requires_grad
+        and all(owners[id(parameter)] == 1 for parameter in layer.parameters())
+    }
+
+
 def _places(risk: EmpiricalRisk) -> dict[str, slice]:
     places, end = {}, 0
     for name, shape in risk.parameters.shapes.items():
@@ -139,11 +151,11 @@ def _places(risk: EmpiricalRisk) -> dict[str, slice]:
 def _factors(
     risk: EmpiricalRisk,
     model: nn.Module,
-    layers: dict[str, Any],
+    layers: dict[str, nn.Module],
     loss: nn.Module,
     generator: torch.Generator,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """(input, output-gradient) covariances of each layer, from curvlinops."""
+    """(input, output-gradient) covariances of each layer that was called, from curvlinops."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of the library's own imports
         from curvlinops import KFACLinearOperator
@@ -165,7 +177,5 @@ def _factors(
     risk.meter.gradients += 1
     risk.meter.passed(risk.size)
     kept = operator.state_dict()
-    return {
-        name: (kept["input_covariances"][name], kept["gradient_covariances"][name])
-        for name in layers
-    }
+    inputs, outputs = kept["input_covariances"], kept["gradient_covariances"]
+    return {name: (inputs[name], outputs[name]) for name in layers if name in inputs}
