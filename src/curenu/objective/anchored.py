@@ -63,7 +63,7 @@ class AnchoredRisk(WeightedSum):
         super().__init__(
             retain.source,
             terms,
-            Quadratic(retain.weight_decay, self._tilt(retain.source, terms)),
+            Quadratic(retain.weight_decay, lambda: self._tilt(retain.source, terms)),
         )
 
     @property
@@ -97,8 +97,8 @@ class AnchoredRisk(WeightedSum):
 
     def _over(self, retained: Tensor, gone: Tensor) -> Self:
         other = copy.copy(self)
-        other._terms = self._terms_of(retained, gone)
-        other._quadratic = Quadratic(self.weight_decay, self._tilt(self.source, other._terms))
+        terms = other._terms = self._terms_of(retained, gone)
+        other._quadratic = Quadratic(self.weight_decay, lambda: self._tilt(self.source, terms))
         return other
 
     def _terms_of(self, retained: Tensor, gone: Tensor) -> tuple[Term, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -73,10 +74,17 @@ class Term:
 
 @dataclass(frozen=True)
 class Quadratic:
-    """(lambda/2)|theta|² − tilt·theta: the part of an objective that is not a sum."""
+    """(lambda/2)|theta|² − tilt·theta: the part of an objective that is not a sum.
+
+    `linear` makes the tilt `[d]` when it is first needed: it may cost a pass.
+    """
 
     weight_decay: float
-    tilt: Tensor | None = None
+    linear: Callable[[], Tensor] | None = None
+
+    @cached_property
+    def tilt(self) -> Tensor | None:
+        return None if self.linear is None else self.linear()
 
     def value(self, theta: Tensor) -> float:
         wide = theta.double()
