@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from curenu.distributed import added, count
+
 __all__ = ["Cost", "Meter", "peak_memory"]
 
 
@@ -49,19 +51,21 @@ class Meter:
     """Counts the work of an objective and of every subset and sample drawn from it.
 
     `listener`, if set, is called with the number of examples of each pass: progress bars
-    hang on it, nothing else does.
+    hang on it, nothing else does. A meter that is `shared` counts one process's share of the
+    examples; a cost is then measured in all processes at once and tells their sum.
     """
 
     gradients: int = 0
     hvps: int = 0
     examples: int = 0
+    shared: bool = False
     listener: Callable[[int], None] | None = field(default=None, repr=False)
 
     def passed(self, examples: int) -> None:
         """Record one pass of `examples` examples through the model."""
         self.examples += examples
         if self.listener is not None:
-            self.listener(examples)
+            self.listener(examples * count() if self.shared else examples)
 
     @contextmanager
     def measure(self) -> Iterator[Callable[[], Cost]]:
@@ -70,10 +74,11 @@ class Meter:
         start = time.perf_counter()
 
         def spent() -> Cost:
+            passed = self.examples - examples
             return Cost(
                 self.gradients - gradients,
                 self.hvps - hvps,
-                self.examples - examples,
+                int(added(passed)) if self.shared else passed,
                 time.perf_counter() - start,
                 peak_memory(),
             )

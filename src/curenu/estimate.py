@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from curenu.erasure import Plan
 from curenu.objective import EmpiricalRisk
-from curenu.objective.linearisation import graph_bytes
+from curenu.objective.micro_batch import graph_bytes
 from curenu.objective.weighted_sum import GRAPH_MEMORY
 
 __all__ = ["Estimate", "estimate"]
@@ -31,10 +36,11 @@ def estimate(risk: EmpiricalRisk, plan: Plan) -> Estimate:
 
     Time: `plan.examples` at the speed of a product (of a gradient, for first-order plans)
     on one micro-batch, the faster of two; those that pass forward only at a value's; plus a
-    dense decomposition scaled by d³ from a small one. Memory: parameters, `plan.vectors`,
-    three float64 matrices for each dense one, and the graphs kept between products or two
-    micro-batches'. Rough, and an upper bound in kind: a method that stops early takes less,
-    a busy machine more; a factor of two either way is common.
+    dense decomposition scaled by d³ from a small one. Rough, and an upper bound in kind: a
+    method that stops early takes less, a busy machine more; a factor of two either way is
+    common. Memory above that of the loaded model and data: `plan.vectors`, float64 matrices,
+    the graphs kept between products, and the most that is alive while one micro-batch is
+    worked on, as counted, not guessed.
     """
     theta = risk.start
     generator = torch.Generator().manual_seed(0)
@@ -44,11 +50,11 @@ def estimate(risk: EmpiricalRisk, plan: Plan) -> Estimate:
     if plan.curvature:
         kept = few.linearise(theta)
         per_batch = _seconds(lambda: kept @ probe)
-        graph = graph_bytes(lambda: few.linearise(theta, memory_budget=0) @ probe)  # type: ignore[arg-type,return-value]
-        graphs = max(2 * graph, min(GRAPH_MEMORY, graph * -(-risk.size // count)))
+        graphs = _Alive.most(lambda: few.linearise(theta, memory_budget=0) @ probe)
+        graphs += _kept(few, plan, risk.size, count)
     else:
         per_batch = _seconds(lambda: few.gradient(theta))
-        graphs = 2 * graph_bytes(lambda: few.gradient(theta))  # type: ignore[arg-type,return-value]
+        graphs = _Alive.most(lambda: few.gradient(theta))
     forward = _seconds(lambda: few.value(theta)) if plan.forward else 0.0
     heavy = plan.examples - plan.forward
     seconds = (per_batch * heavy + forward * plan.forward) / count
@@ -56,9 +62,58 @@ def estimate(risk: EmpiricalRisk, plan: Plan) -> Estimate:
         matrix = torch.randn(_SMALL, _SMALL, generator=generator, dtype=torch.float64)
         symmetric = matrix + matrix.mT
         seconds += _seconds(lambda: torch.linalg.eigh(symmetric)) * (len(theta) / _SMALL) ** 3
-    vectors = (plan.vectors + 2) * len(theta) * theta.element_size()
+    vectors = plan.vectors * len(theta) * theta.element_size()
     matrices = plan.matrices * 8 * len(theta) ** 2
     return Estimate(seconds, vectors + matrices + graphs)
+
+
+def _kept(few: EmpiricalRisk, plan: Plan, size: int, count: int) -> int:
+    """Bytes of the graphs that wait for the next product."""
+    examples = size if plan.kept is None else plan.kept
+    if examples == 0:
+        return 0
+    held = few.linearise(few.start, memory_budget=GRAPH_MEMORY)
+    graph = graph_bytes(lambda: held.gradient)
+    return min(GRAPH_MEMORY, graph * -(-examples // count))
+
+
+class _Alive(TorchDispatchMode):
+    """Counts the bytes of all tensors made under it and not yet freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: dict[int, weakref.ref[Any]] = {}
+
+    @classmethod
+    def most(cls, work: Callable[[], object]) -> int:
+        """The most bytes alive at once while `work` ran."""
+        work()  # what is made once and kept is no part of it
+        with cls() as counted:
+            work()
+        return counted.peak
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in pytree.tree_leaves(made):
+            if isinstance(tensor, Tensor) and not tensor._is_zerotensor():
+                self._count(tensor.untyped_storage())
+        return made
+
+    def _count(self, storage: Any) -> None:
+        key, size = id(storage), storage.nbytes()
+        if key in self._known:
+            return
+
+        def freed(_: object) -> None:
+            self.now -= size
+            del self._known[key]
+
+        self._known[key] = weakref.ref(storage, freed)
+        self.now += size
+        self.peak = max(self.peak, self.now)
 
 
 def _seconds(work: Callable[[], object]) -> float:

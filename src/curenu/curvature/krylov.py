@@ -13,6 +13,7 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from curenu.curvature.operator import Curvature, inner, length, product
+from curenu.distributed import summed
 from curenu.errors import IllPosed
 
 __all__ = ["KrylovSpace", "LanczosStep", "lanczos"]
@@ -43,7 +44,7 @@ def lanczos(
     Source: Golub and Van Loan, Matrix Computations, section 10.1.
     """
     rounding = _BREAKDOWN * torch.finfo(start.dtype).eps
-    dimension = len(start)
+    dimension = summed(len(start))
     current, previous = start.div_(length(start)), torch.zeros_like(start)
     if basis is not None:
         current = basis[0].copy_(current)
@@ -57,7 +58,7 @@ def lanczos(
         count += 1
         if basis is not None:
             for _ in range(2):
-                rest.addmv_(basis[:count].mT, torch.mv(basis[:count], rest), alpha=-1.0)
+                rest.addmv_(basis[:count].mT, summed(torch.mv(basis[:count], rest)), alpha=-1.0)
         beta = length(rest)
         if not (math.isfinite(alpha) and math.isfinite(beta)):
             raise IllPosed(
@@ -93,8 +94,9 @@ class KrylovSpace:
     ) -> None:
         self._operator, self._start, self._limit = operator, start, limit
         first = start()
-        rows = min(limit, len(first))
-        self.stored = rows * len(first) * first.element_size() <= memory_budget
+        rows = min(limit, summed(len(first)))
+        large = rows * len(first) * first.element_size() > memory_budget
+        self.stored = summed(int(large)) == 0
         self._basis = first.new_empty(rows + 1, len(first)) if self.stored else None
         self.start_length = length(first)
         self.diagonal: list[float] = []

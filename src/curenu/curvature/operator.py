@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
+from curenu.distributed import own_stream, pieces, summed
 from curenu.errors import BadRequest, IllPosed, UnsupportedModel
 from curenu.objective import check_dense
 
@@ -70,12 +71,14 @@ def dense_symmetric(curvature: Tensor | Curvature, memory_budget: int | None = N
 
 def inner(left: Tensor, right: Tensor) -> float:
     """left·right summed in float64, without a float64 copy of a whole vector."""
-    return sum(float(torch.dot(a, b)) for a, b in zip(_wide(left), _wide(right), strict=True))
+    pairs = zip(_wide(left), _wide(right), strict=True)
+    return summed(sum((float(torch.dot(a, b)) for a, b in pairs), 0.0))
 
 
 def length(vector: Tensor) -> float:
     """Euclidean length of `vector` `[d]`, summed in float64."""
-    return math.hypot(*(float(torch.linalg.vector_norm(part)) for part in _wide(vector)))
+    here = math.hypot(*(float(torch.linalg.vector_norm(part)) for part in _wide(vector)))
+    return math.sqrt(summed(here**2)) if pieces() else here
 
 
 def random_direction(template: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -84,7 +87,8 @@ def random_direction(template: Tensor, generator: torch.Generator | None = None)
     It is drawn on the generator's device; without one, from a fresh one seeded 0, so that
     the same call gives the same vector.
     """
-    source = generator if generator is not None else torch.Generator().manual_seed(0)
+    given = generator if generator is not None else torch.Generator().manual_seed(0)
+    source = own_stream(given)
     drawn = torch.randn(
         template.shape, generator=source, dtype=template.dtype, device=source.device
     ).to(template.device)

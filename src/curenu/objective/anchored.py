@@ -7,16 +7,14 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from curenu.errors import BadRequest
+from curenu.objective.anchor import OUTPUT_MEMORY, Anchor
+from curenu.objective.bregman import Bregman
 from curenu.objective.empirical import EmpiricalRisk
 from curenu.objective.weighted_sum import Quadratic, Source, Term, WeightedSum
 
-__all__ = ["OUTPUT_MEMORY", "AnchoredRisk"]
-
-OUTPUT_MEMORY = 2**28
-"""Bytes of outputs at theta0 kept between passes unless asked otherwise."""
+__all__ = ["AnchoredRisk"]
 
 _FORGET_SHARE = 4  # a sample has at least one forget example for so many retained ones
 
@@ -29,9 +27,10 @@ class AnchoredRisk(WeightedSum):
 
     up to a constant, with B_i the loss's Bregman divergence between the outputs at theta and
     at theta0: KL(p_i(theta0) ‖ p_i(theta)) for cross-entropy, the squared distance for
-    `"mse"`. There the forget terms are linear in the outputs, so nothing is ascended without
-    bound, and every retained example has zero gradient at theta0. For any other loss it is
-    the tilted form F_r(theta) − (n/n_r) ∇F_D(theta0)·theta, at the cost of one gradient.
+    `"mse"`, the weighted KL of its target tokens for `TokenCrossEntropy`. There the forget
+    terms are linear in the outputs, so nothing is ascended without bound, and every retained
+    example has zero gradient at theta0. For any other loss it is the tilted form
+    F_r(theta) − (n/n_r) ∇F_D(theta0)·theta, at the cost of one gradient.
 
     A sample of it keeps the pull of the whole forget set exactly: forget examples beyond the
     sample enter by their gradient at theta0, so its gradient there has no sampling noise.
@@ -57,7 +56,7 @@ class AnchoredRisk(WeightedSum):
         retain.parameters.check(start)
         self._start = start.clone()
         self._forget, self._scale = forget.ids, 1.0 / retain.size
-        self._outputs = _Anchor(retain.source, self._start, memory_budget)
+        self._outputs = Anchor(retain.source, self._start, memory_budget)
         self._decay = start.mul((1.0 + forget.size / retain.size) * retain.weight_decay)
         terms = self._terms_of(retain.ids, self._forget)
         super().__init__(
@@ -102,7 +101,7 @@ class AnchoredRisk(WeightedSum):
         return other
 
     def _terms_of(self, retained: Tensor, gone: Tensor) -> tuple[Term, ...]:
-        if self._outputs.source.evaluation.name is None:
+        if self._outputs.source.evaluation.bregman is None:
             return (Term(retained, 1.0 / len(retained), self._total),)
         weight = self._scale * len(self._forget) / len(gone)
         return (
@@ -112,9 +111,9 @@ class AnchoredRisk(WeightedSum):
 
     def _tilt(self, source: Source, terms: tuple[Term, ...]) -> Tensor:
         """What is taken off the gradient so that at theta0 it is the whole forget set's pull."""
-        if source.evaluation.name is not None and len(terms[1].ids) == len(self._forget):
+        if source.evaluation.bregman is not None and len(terms[1].ids) == len(self._forget):
             return self._decay
-        surplus = terms if source.evaluation.name is None else terms[1:]
+        surplus = terms if source.evaluation.bregman is None else terms[1:]
         excess = WeightedSum(source, surplus, Quadratic(0.0)).gradient(self._start)
         return excess.add_(self._outputs.pull(self._forget, self._scale)).add_(self._decay)
 
@@ -123,59 +122,17 @@ class AnchoredRisk(WeightedSum):
 
     def _divergence(self, outputs: Tensor, batch: Any, ids: Tensor) -> Tensor:
         """Σ B_i over a batch of retained examples."""
-        before = self._outputs.of(batch, ids)
-        if self.source.evaluation.name == "mse":
-            return (outputs - before).square().flatten(1).mean(1).sum()
-        return functional.kl_div(
-            outputs.log_softmax(1),
-            before.log_softmax(1),
-            log_target=True,
-            reduction="sum",
-        )
+        return self._closed.divergence(outputs, self._outputs.of(batch, ids), batch)
 
     def _removal(self, outputs: Tensor, batch: Any, ids: Tensor) -> Tensor:
         """Σ (B_i − l_i) over a batch of forget examples, its value at theta0 subtracted."""
-        before = self._outputs.of(batch, ids)
-        if self.source.evaluation.name == "mse":
-            return (2.0 * (batch[1] - before) * (outputs - before)).flatten(1).mean(1).sum()
-        target = functional.one_hot(batch[1], outputs.shape[1]).to(outputs.dtype)
-        return ((target - before.softmax(1)) * (outputs - before)).sum()
+        return self._closed.removal(outputs, self._outputs.of(batch, ids), batch)
 
-
-class _Anchor:
-    """What is known at theta0: outputs, once an example while they fit, and the pull."""
-
-    def __init__(self, source: Source, start: Tensor, memory_budget: int) -> None:
-        self.source, self._start = source, start
-        self._named = source.parameters.unflatten(start)
-        self._budget = memory_budget
-        self._kept: Tensor | None = None
-        self._known = torch.zeros(source.examples.size, dtype=torch.bool)
-        self._pull: Tensor | None = None
-
-    def of(self, batch: Any, ids: Tensor) -> Tensor:
-        """Outputs at theta0 of the examples `ids`, `[b, ...]`, without a graph."""
-        if self._kept is not None and self._known[ids].all():
-            return self._kept[ids]
-        with torch.no_grad():
-            made = self.source.outputs(self._named, batch).detach()
-        self.source.meter.passed(len(ids))
-        needed = len(self._known) * made[0].numel() * made.element_size()
-        if needed <= self._budget:
-            if self._kept is None:
-                self._kept = made.new_empty(len(self._known), *made.shape[1:])
-            self._kept[ids] = made
-            self._known[ids] = True
-        return made
-
-    def pull(self, forget: Tensor, weight: float) -> Tensor:
-        """weight · Σ ∇l_i(theta0) over the forget set, `[d]`; computed once."""
-        if self._pull is None:
-            total = self.source.evaluation.total
-            term = Term(forget, weight, lambda outputs, batch, _: total(outputs, batch))
-            whole = WeightedSum(self.source, (term,), Quadratic(0.0))
-            self._pull = whole.gradient(self._start)
-        return self._pull
+    @property
+    def _closed(self) -> Bregman:
+        closed = self._outputs.source.evaluation.bregman
+        assert closed is not None  # these heads are of losses in closed form only
+        return closed
 
 
 def _drawn(ids: Tensor, size: int, generator: torch.Generator) -> Tensor:

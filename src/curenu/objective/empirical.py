@@ -8,14 +8,15 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from curenu.checks import check_data_repeats, check_loss_repeats, positions_of
 from curenu.cost import Meter
-from curenu.errors import BadRequest, UnsupportedModel
+from curenu.errors import BadRequest
 from curenu.objective.examples import Examples
 from curenu.objective.loss import Evaluation, Loss, Reduction
 from curenu.objective.weighted_sum import (
+    Head,
     Quadratic,
     Source,
     Term,
@@ -66,7 +67,7 @@ class EmpiricalRisk(WeightedSum):
         self._start = parameters.flatten(dict(frozen.named_parameters()))
         evaluation = Evaluation(frozen, loss, reduction).eval()
         super().__init__(
-            Source(parameters, evaluation, examples, int(micro_batch_size), Meter()),
+            Source(parameters, evaluation, examples, int(micro_batch_size), Meter(shared=True)),
             _mean(torch.arange(examples.size), evaluation),
             Quadratic(float(weight_decay)),
         )
@@ -119,21 +120,39 @@ class EmpiricalRisk(WeightedSum):
         for chosen in torch.randperm(self.size, generator=generator).split(size):
             yield self._over(self.ids[chosen])
 
+    def term(self, weight: float = 1.0, head: Head | None = None) -> Term:
+        """weight · mean of `head` over these examples; the training loss if None."""
+        own = self._terms[0]
+        return Term(own.ids, weight / len(own.ids), head or own.head)
+
     def outputs(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Model outputs `[n, ...]` and targets `[n, ...]`, in the order of `ids`."""
+        """Model outputs `[n, ...]` and targets `[n, ...]`, in the order of `ids`.
+
+        For a `TokenCrossEntropy` n counts target tokens, example by example.
+        """
         named = self.parameters.unflatten(theta)
         collected: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad(), one_arithmetic():
-            for _, batch, ids in self._stream():
-                if not isinstance(batch, list | tuple):
-                    raise UnsupportedModel(
-                        "Mapping-valued items have no outputs and targets of their own.",
-                        "calling the model on them yourself.",
-                    )
-                collected.append((self.source.outputs(named, batch), batch[1]))
+            for ids in self.ids.split(self.source.micro_batch_size):
+                batch = self.source.examples.batch(ids)
+                targets = self.source.evaluation.targets(batch)
+                collected.append((self.source.outputs(named, batch), targets))
                 self.meter.passed(len(ids))
         outputs, targets = zip(*collected, strict=True)
         return torch.cat(outputs), torch.cat(targets)
+
+    def module_at(self, theta: Tensor) -> nn.Module:
+        """A new copy of the model at `theta` `[d]`, in training mode; what moves is trainable."""
+        model = copy.deepcopy(self.source.evaluation.model).train()
+        named = dict(model.named_parameters())
+        for name, piece in self.parameters.unflatten(theta).items():
+            named[name].data.copy_(piece)
+            named[name].requires_grad_()
+        return model
+
+    def loader(self, size: int, generator: torch.Generator) -> DataLoader[Any]:
+        """Collated batches of `size` of these examples, shuffled; passes are not counted."""
+        return self.source.examples.loader(self.ids, size, generator)
 
     def _over(self, ids: Tensor) -> Self:
         other = copy.copy(self)

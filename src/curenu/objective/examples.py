@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
-from torch.utils.data import Dataset, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
 
 from curenu.checks import size_of
 from curenu.errors import BadRequest
@@ -34,6 +34,11 @@ class Examples:
         self._whole = dataset.tensors if type(dataset) is TensorDataset and not collate else None
         self._device = device
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the examples are tensors that are there already."""
+        return self._whole is not None
+
     def batch(self, positions: Tensor) -> Any:
         """The collated examples at `positions` `[b]`."""
         if self._whole is not None:
@@ -50,3 +55,13 @@ class Examples:
                 "items that are (input, target) pairs or mappings.",
             )
         return pytree.tree_map_only(Tensor, lambda tensor: tensor.to(self._device), batch)
+
+    def loader(self, positions: Tensor, size: int, generator: torch.Generator) -> DataLoader[Any]:
+        """Batches of `size` of the examples at `positions`, shuffled anew at every pass.
+
+        The items are as the dataset gives them: they stay on its device.
+        """
+        chosen = Subset(self._dataset, positions.tolist())
+        return DataLoader(
+            chosen, batch_size=size, shuffle=True, collate_fn=self._collate, generator=generator
+        )

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from curenu.errors import BadRequest
+from curenu.errors import BadRequest, UnsupportedModel
+from curenu.objective.bregman import Bregman, bregman_of
+from curenu.objective.tokens import TokenCrossEntropy
 
 __all__ = ["Evaluation", "Loss", "Reduction", "mean_loss"]
 
@@ -38,17 +40,30 @@ class Evaluation(nn.Module):
 
     Batches are `(input, target)` pairs for a loss on (outputs, targets), or mappings for a
     loss on (model, batch). `"cross_entropy"` and `"mse"` (mean over an example's outputs)
-    are known by name.
+    are known by name. A `TokenCrossEntropy` shows the outputs of a mapping: the logits of
+    its target tokens.
     """
 
     def __init__(self, model: nn.Module, loss: Loss, reduction: Reduction | None) -> None:
         super().__init__()
         self.model = model
         self.name = loss if isinstance(loss, str) else None
+        self.tokens = loss if isinstance(loss, TokenCrossEntropy) else None
         self.function, self.reduction = _resolve(loss, reduction)
 
+    @property
+    def bregman(self) -> Bregman | None:
+        """The closed forms of the anchored objective, where the loss has them."""
+        return bregman_of(self.name or self.function)
+
+    def shows_outputs(self, batch: Any) -> bool:
+        """Whether `forward` gives outputs, and not already the loss."""
+        return self.tokens is not None or not isinstance(batch, Mapping)
+
     def forward(self, batch: Any) -> Tensor:
-        """The model's outputs on a pair's inputs; the loss itself on a mapping."""
+        """The model's outputs on a pair's inputs; the loss itself on a mapping that hides them."""
+        if self.tokens is not None:
+            return self.tokens.logits(self.model, _mapping(batch))
         if isinstance(batch, Mapping):
             return self.function(self.model, batch)
         return self.model(batch[0])
@@ -60,9 +75,35 @@ class Evaluation(nn.Module):
             return loss.sum()
         return loss * batch_size(batch) if self.reduction == "mean" else loss
 
+    def each(self, outputs: Tensor, batch: Any) -> Tensor:
+        """The loss of every example, `[b]`; `UnsupportedModel` if it only comes summed."""
+        if self.name == "cross_entropy":
+            loss = functional.cross_entropy(outputs, batch[1], reduction="none")
+            return loss.flatten(1).sum(1) if loss.ndim > 1 else loss
+        loss = self.loss(outputs, batch)
+        if loss.ndim != 1:
+            raise UnsupportedModel(
+                "The loss of single examples is needed, and this one comes summed or averaged.",
+                '"cross_entropy", or a loss that returns one value per example.',
+            )
+        return loss
+
     def loss(self, outputs: Tensor, batch: Any) -> Tensor:
         """The loss as the given function returns it, before it is made a sum."""
+        if self.tokens is not None:
+            return self.tokens.each(outputs, batch)
         return outputs if isinstance(batch, Mapping) else self.function(outputs, batch[1])
+
+    def targets(self, batch: Any) -> Tensor:
+        """What the outputs are compared with, `[n, ...]`; `UnsupportedModel` if hidden."""
+        if self.tokens is not None:
+            return self.tokens.classes(batch)
+        if isinstance(batch, Mapping):
+            raise UnsupportedModel(
+                "The loss on mapping-valued items hides its outputs and targets.",
+                "`curenu.TokenCrossEntropy`, or calling the model on the items yourself.",
+            )
+        return batch[1]
 
     def settle(self, singles: Sequence[Any], together: Any) -> None:
         """Measure the reduction on a few examples, each alone and all together.
@@ -109,6 +150,12 @@ def mean_loss(model: nn.Module, loss: Loss) -> Callable[[Any], Tensor]:
         return value / batch_size(batch) if evaluation.reduction == "sum" else value
 
     return evaluate
+
+
+def _mapping(batch: Any) -> Mapping[str, Any]:
+    if not isinstance(batch, Mapping):
+        raise BadRequest("A loss of target tokens, and items that are pairs.", "mappings.")
+    return batch
 
 
 def batch_size(batch: Any) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from curenu.distributed import alone, count, own, reduced
 from curenu.errors import UnsupportedModel
 from curenu.objective.empirical import EmpiricalRisk
 
@@ -155,17 +156,25 @@ def _factors(
     loss: nn.Module,
     generator: torch.Generator,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """(input, output-gradient) covariances of each layer that was called, from curvlinops."""
+    """(input, output-gradient) covariances of each layer that was called, from curvlinops.
+
+    Each process takes its share of every micro-batch; the sums are those of one process.
+    """
+    if risk.size < count():
+        with alone():  # not an example for each
+            return _factors(risk, model, layers, loss, generator)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of the library's own imports
         from curvlinops import KFACLinearOperator
     examples = risk.source.examples
     parameters = [p for layer in layers.values() for p in layer.parameters() if p.requires_grad]
+    dealt = [(ids[own()], len(ids)) for ids in risk.ids.split(risk.source.micro_batch_size)]
+    shares = [(ids, size) for ids, size in dealt if len(ids)]
     operator = KFACLinearOperator(
         model,
         loss,  # type: ignore[arg-type]
         parameters,
-        [tuple(examples.batch(ids)) for ids in risk.ids.split(risk.source.micro_batch_size)],
+        [tuple(examples.batch(ids)) for ids, _ in shares],
         check_deterministic=False,
         seed=int(torch.randint(2**31, (), generator=generator)),
         fisher_type="mc",
@@ -173,9 +182,32 @@ def _factors(
         num_data=risk.size,
         num_per_example_loss_terms=1,
     )
+    if count() > 1:
+        operator.draw_label = _drawn_by_all(operator.draw_label, shares)  # type: ignore[method-assign]
     operator.compute_kronecker_factors()
     risk.meter.gradients += 1
-    risk.meter.passed(risk.size)
+    risk.meter.passed(sum(len(ids) for ids, _ in shares))
     kept = operator.state_dict()
     inputs, outputs = kept["input_covariances"], kept["gradient_covariances"]
-    return {name: (inputs[name], outputs[name]) for name in layers if name in inputs}
+    called = [name for name in layers if name in inputs]
+    return {name: (reduced(inputs[name]), reduced(outputs[name])) for name in called}
+
+
+def _drawn_by_all(
+    draw: Callable[[Tensor], Tensor], shares: list[tuple[Tensor, int]]
+) -> Callable[[Tensor], Tensor]:
+    """`draw`, which gives this process's examples the labels that one process would.
+
+    Labels of whole micro-batches are drawn from one stream everywhere, and the own ones kept.
+    """
+    following = iter(shares)
+
+    def draw_label(outputs: Tensor) -> Tensor:
+        ids, size = next(following)
+        rows = outputs.detach().unflatten(0, (len(ids), -1))
+        together = rows.new_zeros(size, *rows.shape[1:])
+        together[own()] = rows
+        labels = draw(together.flatten(0, 1))
+        return labels.unflatten(0, (size, -1))[own()].flatten(0, 1)
+
+    return draw_label

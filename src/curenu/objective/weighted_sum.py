@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,22 +15,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from curenu.checks import check_curvature, floating_tensors
 from curenu.cost import Meter
+from curenu.distributed import dealt, least, reduced
 from curenu.errors import IllPosed, UnsupportedModel
 from curenu.objective.examples import Examples
-from curenu.objective.linearisation import (
-    Kind,
-    Linearisation,
-    MicroBatch,
-    accumulate,
-    differentiate_loss,
-    differentiate_outputs,
-    graph_bytes,
-)
+from curenu.objective.linearisation import Kind, Linearisation
 from curenu.objective.loss import Evaluation
+from curenu.objective.micro_batch import MicroBatch, accumulate, graph_bytes, pieces_of
 from curenu.parameters import ParameterSpace
 
 __all__ = [
     "GRAPH_MEMORY",
+    "Head",
     "Quadratic",
     "Source",
     "Term",
@@ -43,6 +38,9 @@ GRAPH_MEMORY = 2**30
 
 Named = dict[str, Tensor]
 
+Head = Callable[[Tensor, Any, Tensor], Tensor]
+"""(outputs on a batch, the batch, its ids) -> Σ f_i over it."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -53,6 +51,8 @@ class Source:
     examples: Examples
     micro_batch_size: int
     meter: Meter
+    measured: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What has been measured of the model once, and need not be again."""
 
     def outputs(self, named: Named, batch: Any) -> Tensor:
         """The model's outputs on a batch (its loss, for mappings) under named parameters."""
@@ -62,14 +62,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Term:
-    """weight · Σ_i f_i over the examples at `ids`.
-
-    `head` takes the outputs on a batch, the batch and its ids, and returns Σ f_i over it.
-    """
+    """weight · Σ_i f_i over the examples at `ids`, f_i by its `head`."""
 
     ids: Tensor
     weight: float
-    head: Callable[[Tensor, Any, Tensor], Tensor]
+    head: Head
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ class WeightedSum:
             for term, batch, ids in self._stream():
                 total += term.weight * self._sum(term, named, batch, ids).double()
                 self.meter.passed(len(ids))
-        self._check_sum(total, theta)
+        self._check_sum(reduced(total), theta)
         return total + self._quadratic.value(theta)
 
     def gradient(self, theta: Tensor) -> Tensor:
@@ -150,11 +147,11 @@ class WeightedSum:
                 loss = term.weight * self._sum(term, named, batch, ids)
                 accumulate(total, torch.autograd.grad(loss, leaves, allow_unused=True), leaves)
                 self.meter.passed(len(ids))
-        self._check_sum(total, theta)
+        self._check_sum(reduced(total), theta)
         return self._quadratic.add_gradient(theta, total)
 
     def hvp(self, theta: Tensor, vector: Tensor) -> Tensor:
-        """∇²F(theta)·vector, `[d]`, by double backward; about three gradients' time."""
+        """∇²F(theta)·vector, `[d]`; about three gradients' time."""
         self.parameters.check(vector)
         return self.linearise(theta, memory_budget=0) @ vector
 
@@ -168,8 +165,9 @@ class WeightedSum:
         """The curvature at theta as an operator that keeps its graphs within a byte budget.
 
         `curvature` is the full `"hessian"` or the positive semi-definite `"gauss_newton"`,
-        Jᵀ(∂²f/∂outputs²)J. Micro-batches whose graphs fit in `memory_budget` (default 1 GiB)
-        are differentiated once and reused by every product; the rest are recomputed.
+        Jᵀ(∂²f/∂outputs²)J. Hessian micro-batches whose graphs fit in `memory_budget` (default
+        1 GiB) are differentiated once and reused by every product; the rest are recomputed,
+        and so are all of Gauss-Newton, to which a kept graph brings nothing.
         """
         self.parameters.check(theta)
         budget = GRAPH_MEMORY if memory_budget is None else memory_budget
@@ -184,7 +182,7 @@ class WeightedSum:
             quadratic_gradient=lambda total: self._quadratic.add_gradient(theta, total),
             weight_decay=self.weight_decay,
             meter=self.meter,
-            kept=budget // max(1, graph_bytes(lambda: next(stream(0)))) if budget > 0 else 0,
+            kept=self._kept(theta, budget) if curvature == "hessian" and budget > 0 else 0,
         )
 
     def check_twice_differentiable(self, theta: Tensor, vector: Tensor) -> None:
@@ -196,50 +194,77 @@ class WeightedSum:
         one = torch.ones((), dtype=theta.dtype, device=theta.device, requires_grad=True)
         gradient, product = torch.zeros_like(theta), torch.zeros_like(theta)
         pieces = list(self.parameters.unflatten(vector).values())
-        for batch in self._micro_batches(theta, "hessian", 0, one):
+        for lazy in self._micro_batches(theta, "hessian", 0, one):
+            batch = lazy.differentiate()
             batch.check_twice_differentiable()
             accumulate(gradient, batch.grads, batch.leaves)
             accumulate(product, batch.product(pieces, keep=False), batch.leaves)
             self.meter.passed(2 * batch.count)
-        self._check_sum(gradient, theta)
-        check_curvature(gradient, product)
+        self._check_sum(reduced(gradient), theta)
+        check_curvature(gradient, reduced(product))
 
     def _micro_batches(
         self, theta: Tensor, curvature: Kind, first: int, one: Tensor | None = None
     ) -> Iterator[MicroBatch]:
-        """Each micro-batch differentiated once; products have no fused attention."""
+        """Each micro-batch, nothing computed yet."""
         for term, batch, ids in self._stream(first):
-            named = self._leaves(theta)
-            leaves = list(named.values())
-
-            def head(
-                outputs: Tensor, term: Term = term, batch: Any = batch, ids: Tensor = ids
-            ) -> Tensor:
-                loss = term.weight * term.head(outputs, batch, ids)
-                return loss if one is None else one * loss
-
-            def forward(
-                pieces: list[Tensor], names: tuple[str, ...] = tuple(named), batch: Any = batch
-            ) -> Tensor:
-                with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
-                    return self.source.outputs(dict(zip(names, pieces, strict=True)), batch)
-
-            if curvature == "hessian":
-                yield differentiate_loss(forward(leaves), head, leaves, len(ids))
-            elif isinstance(batch, Mapping):
+            if curvature != "hessian" and not self.source.evaluation.shows_outputs(batch):
                 raise UnsupportedModel(
                     "The Gauss-Newton product needs outputs, and a loss on mappings hides them.",
-                    'curvature="hessian", or items that are (input, target) pairs.',
+                    'curvature="hessian", `curenu.TokenCrossEntropy`, or (input, target) pairs.',
                 )
-            else:
-                yield differentiate_outputs(forward, head, leaves, len(ids))
+            yield replace(
+                self._micro_batch(term, theta, batch, ids, one),
+                kind=curvature,
+                forward_mode=self._forward_mode(theta),
+            )
+
+    def _micro_batch(
+        self, term: Term, theta: Tensor, batch: Any, ids: Tensor, one: Tensor | None = None
+    ) -> MicroBatch:
+        """A term on a batch as a function of its parameters; no fused attention."""
+        named = self._leaves(theta)
+
+        def forward(pieces: list[Tensor]) -> Tensor:
+            with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
+                return self.source.outputs(dict(zip(named, pieces, strict=True)), batch)
+
+        def head(outputs: Tensor) -> Tensor:
+            loss = term.weight * term.head(outputs, batch, ids)
+            return loss if one is None else one * loss
+
+        return MicroBatch(list(named.values()), forward, head, len(ids))
+
+    def _forward_mode(self, theta: Tensor) -> bool:
+        """Whether products go by forward mode: tried once, on the first example.
+
+        Not where an operation has no forward derivative, or a wrong one.
+        """
+        known = self.source.measured
+        if "forward mode" not in known:
+            term = self._terms[0]
+            ids = term.ids[:1]
+            batch = self._micro_batch(term, theta, self.source.examples.batch(ids), ids)
+            trial = torch.linspace(-1.0, 1.0, len(theta)).to(theta)
+            pieces = pieces_of(trial, batch.leaves)
+            known["forward mode"] = replace(batch, forward_mode=True).agrees(pieces)
+        return known["forward mode"]
+
+    def _kept(self, theta: Tensor, budget: int) -> int:
+        """How many micro-batches' graphs fit in a budget, by the size of the first one's."""
+        key = "graph", min(self.source.micro_batch_size, len(self._terms[0].ids))
+        known = self.source.measured
+        if key not in known:
+            batch = next(self._micro_batches(theta, "hessian", 0), None)
+            known[key] = 0 if batch is None else graph_bytes(batch.differentiate)
+        return least(budget // max(1, known[key]))
 
     def _sum(self, term: Term, named: Named, batch: Any, ids: Tensor) -> Tensor:
         return term.head(self.source.outputs(named, batch), batch, ids)
 
     def _stream(self, first: int = 0) -> Iterator[tuple[Term, Any, Tensor]]:
         for term in self._terms:
-            parts = term.ids.split(self.source.micro_batch_size)
+            parts = dealt(term.ids, self.source.micro_batch_size)
             for ids in parts[first:]:
                 yield term, self.source.examples.batch(ids), ids
             first = max(0, first - len(parts))

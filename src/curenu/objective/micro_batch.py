@@ -1,0 +1,269 @@
+"""One micro-batch: its loss, gradient and curvature, by the cheapest order of derivatives."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.func import jvp, vmap
+
+from curenu.errors import UnsupportedModel
+
+__all__ = [
+    "Differentiated",
+    "Kind",
+    "MicroBatch",
+    "Pieces",
+    "accumulate",
+    "graph_bytes",
+    "pieces_of",
+]
+
+Kind = Literal["hessian", "gauss_newton"]
+
+Pieces = Sequence[Tensor | None]
+
+_CLOSE = 1e-2  # relative gap between two orders of derivatives that is rounding, in float32
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """head(forward(leaves)): the weighted loss of `count` examples; nothing computed yet.
+
+    With `forward_mode` a product pushes the vector through the model by forward-mode
+    differentiation and pulls the result back once: no derivative of a derivative is taken,
+    and nothing is kept.
+    """
+
+    leaves: list[Tensor]
+    forward: Callable[[list[Tensor]], Tensor]
+    head: Callable[[Tensor], Tensor]
+    count: int
+    kind: Kind = "hessian"
+    forward_mode: bool = False
+
+    def differentiate(self) -> Differentiated:
+        """Loss and gradient, and the graph that products can be taken from again."""
+        build = _by_loss if self.kind == "hessian" else _by_outputs
+        return build(self)
+
+    def product(self, pieces: Sequence[Tensor]) -> Pieces | None:
+        """Curvature times `pieces`, in the leaves' shapes; None when all of it is zero.
+
+        H v = Jᵀ(L J v) + ∂(slope·J v)/∂theta, L and slope the derivatives of the head; the
+        Gauss-Newton product is the first term.
+        """
+        if self.kind == "hessian" and not self.forward_mode:
+            once = self.differentiate()
+            return once.product(pieces, keep=False) if once.bends else None
+        with _derivatives():
+            outputs, pushed = self._push(pieces)
+            if pushed is None or not _bends(outputs):
+                return None
+            at, slope = self._slope(outputs)
+            ends, ways = [], []
+            if _bends(slope):
+                ends.append(outputs)
+                ways.append(_pull([slope], [at], [pushed.detach()], False, False)[0])
+            if self.kind == "hessian" and _bends(pushed):
+                ends.append(pushed)
+                ways.append(slope.detach())
+            return _pull(ends, self.leaves, ways, False, False) if ends else None
+
+    def agrees(self, pieces: Sequence[Tensor]) -> bool:
+        """Whether forward mode works here and gives what double backward gives."""
+        try:
+            found = self.product(pieces)
+        except UnsupportedModel:
+            return False
+        wanted = self.differentiate().product(pieces, keep=False)
+        none: Pieces = [None] * len(self.leaves)
+        gap = size = 0.0
+        for a, b in zip(found or none, wanted, strict=True):
+            left, right = (0.0 if piece is None else piece.double() for piece in (a, b))
+            gap += float(torch.as_tensor(left - right).square().sum())
+            size += float(torch.as_tensor(right).square().sum())
+        return gap <= _CLOSE**2 * size
+
+    def _push(self, pieces: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Outputs and J·pieces, both with their graphs to the leaves."""
+        if not self.forward_mode:
+            outputs = self.forward(self.leaves)
+            way = torch.zeros_like(outputs, requires_grad=True)
+            rows = torch.autograd.grad(
+                outputs, self.leaves, way, create_graph=True, allow_unused=True
+            )
+            live = [i for i, row in enumerate(rows) if _bends(row)]
+            if not live:
+                return outputs, None
+            (pushed,) = _pull(
+                [rows[i] for i in live], [way], [pieces[i] for i in live], True, False
+            )
+            return outputs, pushed
+        _warm_forward_mode()
+        with forward_ad.dual_level():
+            duals = [forward_ad.make_dual(*pair) for pair in zip(self.leaves, pieces, strict=True)]
+            outputs, pushed = forward_ad.unpack_dual(self.forward(duals))
+        if pushed is not None and self.kind == "gauss_newton":
+            pushed = pushed.detach()  # its graph is not needed: freed before the way back
+        return outputs, pushed
+
+    def _slope(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        at = outputs.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(self.head(at), at, create_graph=True)
+        return at, slope
+
+
+@dataclass(frozen=True)
+class Differentiated:
+    """A micro-batch differentiated once: its weighted loss, its gradient, its products.
+
+    `bend(pieces, keep, columns)` is the curvature times a vector given in the leaves'
+    shapes; `keep` holds the graph for another product, `columns` says that the pieces carry
+    a leading dimension of independent vectors. `bends` is False where the curvature is zero.
+    """
+
+    loss: float
+    leaves: list[Tensor]
+    grads: Pieces
+    count: int
+    bends: bool
+    bend: Callable[[Sequence[Tensor], bool, bool], Pieces]
+
+    def product(self, pieces: Sequence[Tensor], *, keep: bool, columns: bool = False) -> Pieces:
+        """Curvature times `pieces`, one tensor a parameter (None is zero)."""
+        if not self.bends:
+            return [None] * len(self.leaves)
+        with _derivatives():
+            return self.bend(pieces, keep, columns)
+
+    def check_twice_differentiable(self) -> None:
+        """Raise `UnsupportedModel` if an operation in the gradient's graph ends it."""
+        nodes = [gradient.grad_fn for gradient in self.grads if gradient is not None]
+        seen: set[object] = set()
+        while nodes:
+            node = nodes.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if node.name().rsplit("::")[-1] in {"Error", "NotImplemented", "DelayedError"}:
+                raise _once("an operation of it has no second derivative.")
+            nodes.extend(following for following, _ in node.next_functions)
+
+
+@contextmanager
+def _derivatives() -> Iterator[None]:
+    """What automatic differentiation cannot do becomes an error that says so."""
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:
+        raise _once(str(error).splitlines()[0]) from error
+
+
+def _once(reason: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"The loss cannot be differentiated twice: {reason}",
+        "an implementation with a second derivative (no fused or once-differentiable "
+        "operation), or a first-order method such as `FineTune`.",
+    )
+
+
+def _by_loss(batch: MicroBatch) -> Differentiated:
+    """For products with the full Hessian: the gradient with its graph, bent once more."""
+    leaves = batch.leaves
+    loss = batch.head(batch.forward(leaves))
+    grads = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
+    live = [index for index, gradient in enumerate(grads) if _bends(gradient)]
+
+    def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
+        return _pull([grads[i] for i in live], leaves, [pieces[i] for i in live], keep, columns)
+
+    return Differentiated(float(loss.detach()), leaves, grads, batch.count, bool(live), bend)
+
+
+def _by_outputs(batch: MicroBatch) -> Differentiated:
+    """For products with the Gauss-Newton matrix Jᵀ L J, L = ∂²head/∂outputs².
+
+    J v by forward-mode differentiation, Jᵀ u by the graph of the outputs, the only one kept.
+    """
+    _warm_forward_mode()
+    leaves = batch.leaves
+    outputs = batch.forward(leaves)
+    detached = outputs.detach().requires_grad_()
+    loss = batch.head(detached)
+    (slope,) = torch.autograd.grad(loss, detached, create_graph=True)
+    grads = _pull([outputs], leaves, [slope.detach()], True, False)
+    point = tuple(leaf.detach() for leaf in leaves)
+
+    def push(pieces: list[Tensor]) -> Tensor:
+        return jvp(lambda *leaves: batch.forward(list(leaves)), point, tuple(pieces))[1]
+
+    def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
+        pushed = (vmap(push) if columns else push)(list(pieces))
+        (curved,) = _pull([slope], [detached], [pushed], True, columns)
+        return _pull([outputs], leaves, [curved], keep, columns)
+
+    return Differentiated(float(loss.detach()), leaves, grads, batch.count, _bends(slope), bend)
+
+
+@cache
+def _warm_forward_mode() -> None:
+    """Torch warns of its own deprecated parts at the first dual number; nobody can mend it."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
+
+
+def _pull(
+    outputs: Pieces, leaves: list[Tensor], cotangents: Pieces, keep: bool, columns: bool
+) -> tuple[Tensor | None, ...]:
+    return torch.autograd.grad(
+        outputs,  # type: ignore[arg-type]
+        leaves,
+        cotangents,  # type: ignore[arg-type]
+        retain_graph=keep,
+        allow_unused=True,
+        is_grads_batched=columns,
+    )
+
+
+def accumulate(total: Tensor, pieces: Pieces, leaves: Sequence[Tensor]) -> None:
+    """Add `pieces`, shaped as `leaves` (None is zero), to the vector `total` `[d]` in place."""
+    with torch.no_grad():
+        for place, piece in zip(pieces_of(total, leaves), pieces, strict=True):
+            if piece is not None:
+                place += piece
+
+
+def pieces_of(vector: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """Views of a vector `[..., d]` in the leaves' shapes, leading dimensions kept."""
+    lead = vector.shape[:-1]
+    parts = vector.split([leaf.numel() for leaf in leaves], dim=-1)
+    return [part.reshape(*lead, *leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+
+
+def graph_bytes(build: Callable[[], object]) -> int:
+    """Bytes that the graph of one micro-batch keeps alive; the graph is thrown away."""
+    storages: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        if tensor._is_zerotensor():  # takes no memory
+            return tensor
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # the tensor itself would tie a cycle that is never freed
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        build()
+    return sum(storages.values())
+
+
+def _bends(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.requires_grad

@@ -1,0 +1,166 @@
+"""Two processes compute what one does, bit for bit the same in both, or end with an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from curenu.session import Session
+from tests.distributed import cases
+from tests.distributed.processes import ROOT, free_port, run
+from tests.session.runs import state_of
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+    """What each of two processes found, and the folder of the run they made."""
+    folder = tmp_path_factory.mktemp("two")
+    ended = run("everything", folder, seconds=200)
+    for process in ended:
+        assert process.code == 0, process.stderr
+    return folder, [process.result for process in ended]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The same run made by this process alone, and its folder."""
+    folder = tmp_path_factory.mktemp("one")
+    return folder, cases.session(folder)
+
+
+def close(found: dict[str, Tensor], wanted: dict[str, Tensor], relative: float) -> None:
+    """Each tensor within `relative` of its own length."""
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        gap = (found[name].double() - tensor.double()).norm()
+        assert gap <= relative * tensor.double().norm(), name
+
+
+@pytest.mark.parametrize(("case", "relative"), [("objectives", 1e-12), ("objectives32", 1e-6)])
+def test_values_gradients_products_and_metric_are_those_of_one_process(
+    two: tuple[Path, list[Any]], case: str, relative: float
+) -> None:
+    first, second = (found[case] for found in two[1])
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+    close(first, getattr(cases, case)(), relative)
+
+
+@pytest.mark.slow
+def test_three_processes_with_one_example_do_too(tmp_path: Path) -> None:
+    ended = run("small", tmp_path, count=3)
+    wanted = cases.small()
+    for process in ended:
+        assert process.code == 0, process.stderr
+        close(process.result, wanted, 1e-12)
+
+
+def test_erasures_take_the_same_steps_as_one_process(two: tuple[Path, list[Any]]) -> None:
+    first, second = (found["erasure"] for found in two[1])
+    for name, (theta, cost, trace, certificate) in cases.erasure().items():
+        assert torch.equal(first[name][0], second[name][0])
+        assert first[name][2] == second[name][2]
+        moved = (first[name][0] - theta).norm()
+        assert moved <= 1e-9 * theta.norm()
+        assert len(first[name][2]) == len(trace)
+        assert (first[name][1].gradients, first[name][1].hvps) == (cost.gradients, cost.hvps)
+        assert cost.examples <= first[name][1].examples <= 1.1 * cost.examples
+        assert first[name][3].lambda_min == pytest.approx(certificate.lambda_min, rel=1e-6)
+
+
+def test_examples_are_counted_over_all_processes(two: tuple[Path, list[Any]]) -> None:
+    wanted = cases.counts()["cost"]
+    for found in (each["counts"] for each in two[1]):
+        cost = found["cost"]
+        assert (cost.examples, cost.gradients, cost.hvps) == (
+            wanted.examples,
+            wanted.gradients,
+            wanted.hvps,
+        )
+
+
+def test_processes_with_other_data_or_another_seed_are_refused(
+    two: tuple[Path, list[Any]],
+) -> None:
+    for found in (each["differing"] for each in two[1]):
+        assert "seed (process 1)" in found["seed"]
+        assert "retained examples (process 1)" in found["examples"]
+
+
+def test_lanczos_on_vectors_in_pieces_gives_the_same_matrix_and_step(
+    two: tuple[Path, list[Any]],
+) -> None:
+    for found in (each["lanczos"] for each in two[1]):
+        close(found, cases.lanczos(), 1e-9)
+
+
+def test_lanczos_on_parameters_sharded_by_fsdp_gives_the_same_matrix(
+    two: tuple[Path, list[Any]],
+) -> None:
+    for found in (each["fsdp"] for each in two[1]):
+        close(found, cases.fsdp(), 1e-9)
+
+
+def test_the_first_process_alone_writes_and_all_have_the_same_run(
+    two: tuple[Path, list[Any]], one: tuple[Path, dict[str, Any]]
+) -> None:
+    folder, (first, second) = two[0], [found["session"] for found in two[1]]
+    assert first["record"].after == second["record"].after
+    kept = Session.open(folder / "run")
+    assert [record.after for record in kept.records] == [first["record"].after]
+    assert {path.stem for path in (folder / "run" / "weights").iterdir()} == {
+        kept.description.start,
+        first["record"].after,
+    }
+    for name, tensor in one[1]["state"].items():
+        gap = (first["state"][name] - tensor).norm()
+        assert gap <= 1e-4 * tensor.norm(), name  # float32, through four steps
+
+
+@pytest.mark.parametrize("fault", ["killed", pytest.param("silent", marks=pytest.mark.slow)])
+def test_a_failed_process_ends_the_run_with_what_was_granted_kept(
+    one: tuple[Path, dict[str, Any]], tmp_path: Path, fault: str
+) -> None:
+    shutil.copytree(one[0] / "run", tmp_path / "run")
+    before = state_of(tmp_path / "run")
+    first = run(fault, tmp_path)[0]
+    assert first.code == 0, first.stderr
+    assert "failed or did not answer" in first.result["error"]
+    assert state_of(tmp_path / "run") == before
+    assert [r.request for r in Session.open(tmp_path / "run").records] == ["letter"]
+
+
+def test_the_command_runs_under_torchrun(one: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    shutil.copytree(one[0] / "run", tmp_path / "run")
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launcher += ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
+    command = ["unlearn", str(tmp_path / "run"), "--ids", "30,31", "--json"]
+    command += ["--set", "max_steps=2", "--set", "sample_size=64"]
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "curenu.cli", *command],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)  # one document: the first process alone speaks
+    assert Session.open(tmp_path / "run").records[-1].after == printed["after"]
+
+
+def test_the_tables_of_the_scaling_page_are_those_of_the_formulae() -> None:
+    tables = runpy.run_path(str(ROOT / "benchmarks/speed/scaling.py"))["tables"]()
+    page = (ROOT / "docs/scaling.md").read_text()
+    for table in tables.split("\n\n"):
+        assert table in page
