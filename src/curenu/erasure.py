@@ -70,17 +70,26 @@ class Certificate:
 class ErasureProblem:
     """Everything a method may use, and nothing else.
 
-    `start` is theta0 `[d]`, the trained vector. `retain` and `forget` are objectives over
-    what stays and what goes. `retrain` trains from initialisation on the retain set with the
-    task's recipe and returns theta `[d]`; None when the recipe is not known. `on_step` is
-    told of every outer step as it ends.
+    `start` `[d]` is where minimisation starts, the vector before the request. `retain` and
+    `forget` are objectives over what stays and what goes, `holdout` one over examples never
+    trained on, where there are some. `retrain` trains from initialisation on the retain set
+    with the task's recipe and returns theta `[d]`; None when the recipe is not known.
+    `on_step` is told of every outer step as it ends.
+
+    In a sequence of requests `anchor` `[d]` is the vector that anchored objectives are built
+    at where that is not `start`: the first model of the sequence, `forget` being then all that
+    was erased since. `penalty` is what the request before settled on; an automatic penalty
+    starts from it.
     """
 
     start: Tensor
     retain: EmpiricalRisk
     forget: EmpiricalRisk
+    holdout: EmpiricalRisk | None = field(default=None, kw_only=True)
     retrain: Callable[[torch.Generator], Tensor] | None = None
     on_step: Callable[[StepRecord], None] | None = field(default=None, repr=False)
+    anchor: Tensor | None = field(default=None, kw_only=True)
+    penalty: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.start.shape != (self.retain.dimension,):
@@ -88,6 +97,11 @@ class ErasureProblem:
                 f"The start has shape {list(self.start.shape)}.",
                 f"the trained vector of {self.retain.dimension} parameters.",
             )
+
+    @property
+    def theta0(self) -> Tensor:
+        """Where anchored objectives are built, `[d]`: the anchor, or the start."""
+        return self.start if self.anchor is None else self.anchor
 
     def report(self, record: StepRecord) -> StepRecord:
         """Tell the listener of one outer step."""
@@ -98,7 +112,11 @@ class ErasureProblem:
 
 @dataclass(frozen=True)
 class Erasure:
-    """What a method returns: the new vector, why it stopped, what it cost, how it went."""
+    """What a method returns: the new vector, why it stopped, what it cost, how it went.
+
+    `penalty` is what an automatic penalty settled on at the first step, where the next request
+    starts (later ones answer to the samples' noise); None without one, or without a result.
+    """
 
     theta: Tensor
     status: Status
@@ -106,6 +124,7 @@ class Erasure:
     trace: tuple[StepRecord, ...] = ()
     certificate: Certificate | None = None
     notes: tuple[str, ...] = ()
+    penalty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +133,9 @@ class Plan:
 
     `examples` passed through the model, `vectors` `[d]` and `matrices` `[d, d]` (float64)
     held at once beside theta; `curvature` says that second derivatives are needed, `forward`
-    how many of the examples pass forward only.
+    how many of the examples pass forward only, `anchored` that the anchored objective is what
+    is minimised, `kept` of how many examples at most the graphs wait for the next product
+    (None: of all).
     """
 
     examples: int
@@ -122,6 +143,8 @@ class Plan:
     matrices: int = 0
     curvature: bool = False
     forward: int = 0
+    anchored: bool = False
+    kept: int | None = None
 
 
 class Method(Protocol):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,10 +15,11 @@ from torch.utils.data import Dataset
 
 from curenu.checks import positions_of, size_of
 from curenu.cost import Cost
+from curenu.distributed import require_same
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Method, StepRecord
-from curenu.errors import IllPosed
-from curenu.methods import resolve_method
-from curenu.objective import EmpiricalRisk, Loss, Reduction
+from curenu.errors import IllPosed, RunBroken
+from curenu.methods import Unlearning, resolve_method
+from curenu.objective import EmpiricalRisk, Loss, Reduction, require_same_problem
 from curenu.parameters import ParameterSpace, Selection
 from curenu.status import Status
 
@@ -62,7 +65,7 @@ def unlearn(
     loss: Loss,
     *,
     forget: Sequence[Hashable] | Tensor,
-    method: str | Method = "stocurenu",
+    method: str | Method | Unlearning = "stocurenu",
     weight_decay: float = 0.0,
     seed: int = 0,
     ids: Sequence[Hashable] | None = None,
@@ -71,30 +74,35 @@ def unlearn(
     reduction: Reduction | None = None,
     collate: Callable[[list[Any]], Any] | None = None,
     retrain: Callable[[list[int], int], nn.Module] | None = None,
+    holdout: Dataset[Any] | None = None,
     on_step: Callable[[StepRecord], None] | None = None,
 ) -> Unlearned:
     """A new model that has forgotten the examples `forget` of `dataset`.
 
     `dataset` is the training set; `forget` are positions in it, or ids when `ids` names its
-    examples. `loss` and `weight_decay` are those of training. `method` is a name or an
-    object of `curenu.methods`. `retrain` (retained positions, seed) -> model is needed by
-    `"retrain"` only. The other arguments are those of `EmpiricalRisk`.
+    examples. `loss` and `weight_decay` are those of training. `method` is a name, an object
+    of `curenu.methods`, or a function (net, retain_loader, forget_loader, validation_loader)
+    -> net. `retrain` (retained positions, seed) -> model is needed by `"retrain"` only;
+    `holdout`, data never trained on, is what such functions validate on. The other arguments
+    are those of `EmpiricalRisk`.
 
     Raises an error of `curenu.errors` before anything is computed if the request, the data,
     the loss or the model does not allow it.
     """
     chosen = resolve_method(method)
     positions = positions_of(forget, size_of(dataset), ids=ids)
-    risk = EmpiricalRisk(
+    over = partial(
+        EmpiricalRisk,
         model,
-        dataset,
-        loss,
+        loss=loss,
         weight_decay=weight_decay,
         only=only,
         micro_batch_size=micro_batch_size,
         reduction=reduction,
         collate=collate,
     )
+    risk = over(dataset)
+    aside = None if holdout is None else over(holdout)
     retain, gone = risk.split(positions)
     train = None
     if retrain is not None:
@@ -104,7 +112,9 @@ def unlearn(
                 retrain(kept, int(torch.randint(2**31, (), generator=generator))).named_parameters()
             )
         )
-    problem = ErasureProblem(risk.start, retain, gone, retrain=train, on_step=on_step)
+    problem = ErasureProblem(
+        risk.start, retain, gone, holdout=aside, retrain=train, on_step=on_step
+    )
     result = erase(problem, chosen, seed=seed)
     return Unlearned(with_parameters(model, risk.parameters, result.theta), result)
 
@@ -113,8 +123,12 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
     """Run a method on a problem whose curvature was looked at first.
 
     Raises `IllPosed` when the result holds NaN or Inf, `UnsupportedModel` when the method
-    needs a second derivative that the objective does not have.
+    needs a second derivative that the objective does not have; in several processes
+    `BadRequest` when they were not given the same, `RunBroken` when one fails or departs.
     """
+    require_same_problem(
+        problem.start, problem.retain, problem.forget, _without_addresses(method), seed
+    )
     generator = torch.Generator().manual_seed(seed)
     if method.plan(problem).curvature:
         few = problem.retain.sample(32, generator)
@@ -126,7 +140,12 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
             f"{type(method).__name__} ended in NaN or Inf.",
             "another method or a smaller step.",
         )
+    require_same(RunBroken, result=erasure.theta)
     return erasure
+
+
+def _without_addresses(method: Method) -> str:
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(method))
 
 
 def with_parameters(model: nn.Module, space: ParameterSpace, theta: Tensor) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Status"]
+__all__ = ["Advice", "Status"]
 
 
 class Status(Enum):
@@ -31,6 +31,25 @@ class Status(Enum):
     def ok(self) -> bool:
         """Whether the result may be used as it is."""
         return self not in (Status.STALLED, Status.NO_GAIN)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Advice(Enum):
+    """Why to retrain now instead of going on; the value is the sentence to show a person."""
+
+    COST = "Retrain: the requests so far have taken as long as retraining does."
+    SHARE = "Retrain: more of the data is gone than erasure was ever compared with retraining on."
+    STUCK = "Retrain: two requests ended where they began, no step being closer to their aim."
+    NOISE = (
+        "Retrain: on a sample the requests together are not measurably closer to their aim than "
+        "the model before them."
+    )
+    DRIFTED = (
+        "Retrain: the model is further from erasing the same examples at once than that is from "
+        "erasing nothing."
+    )
 
     def __str__(self) -> str:
         return self.value

@@ -2,29 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 from curenu.erasure import Method
 from curenu.errors import BadRequest
 from curenu.methods.anchored_adam import AnchoredAdam
 from curenu.methods.anchored_sgd import AnchoredSGD
+from curenu.methods.bad_teacher import BadTeacher
 from curenu.methods.curenu import CuReNU
 from curenu.methods.damped_newton import DampedNewton
+from curenu.methods.delete import DELETE
 from curenu.methods.fine_tune import FineTune
+from curenu.methods.fisher import Fisher
+from curenu.methods.grad_diff import GradDiff
+from curenu.methods.gradient_ascent import GradientAscent
+from curenu.methods.l1_sparse import L1Sparse
+from curenu.methods.neg_grad_plus import NegGradPlus
+from curenu.methods.npo import NPO
+from curenu.methods.plain_callable import PlainCallable
 from curenu.methods.pseudo_inverse_newton import PseudoInverseNewton
+from curenu.methods.random_labels import RandomLabels
 from curenu.methods.retrain import Retrain
+from curenu.methods.salun import SalUn
+from curenu.methods.scrub import SCRUB
+from curenu.methods.ssd import SSD
 from curenu.methods.stocurenu import StoCuReNU
+from curenu.user_file import function_of, is_reference
 
 __all__ = [
+    "DELETE",
     "METHODS",
+    "NPO",
+    "SCRUB",
+    "SSD",
     "AnchoredAdam",
     "AnchoredSGD",
+    "BadTeacher",
     "CuReNU",
     "DampedNewton",
     "FineTune",
+    "Fisher",
+    "GradDiff",
+    "GradientAscent",
+    "L1Sparse",
+    "NegGradPlus",
+    "PlainCallable",
     "PseudoInverseNewton",
+    "RandomLabels",
     "Retrain",
+    "SalUn",
     "StoCuReNU",
+    "Unlearning",
     "resolve_method",
 ]
+
+Unlearning = Callable[[Any, Any, Any, Any], Any]
+"""(net, retain_loader, forget_loader, validation_loader) -> net."""
 
 METHODS: dict[str, type] = {
     "curenu": CuReNU,
@@ -34,19 +68,40 @@ METHODS: dict[str, type] = {
     "fine-tune": FineTune,
     "anchored-sgd": AnchoredSGD,
     "anchored-adam": AnchoredAdam,
+    "gradient-ascent": GradientAscent,
+    "neg-grad-plus": NegGradPlus,
+    "random-labels": RandomLabels,
+    "scrub": SCRUB,
+    "delete": DELETE,
+    "npo": NPO,
+    "grad-diff": GradDiff,
+    "l1-sparse": L1Sparse,
+    "salun": SalUn,
+    "ssd": SSD,
+    "bad-teacher": BadTeacher,
+    "fisher": Fisher,
     "retrain": Retrain,
 }
 
 
-def resolve_method(method: str | Method) -> Method:
-    """The method of that name with its defaults; an object is returned as it is."""
-    if not isinstance(method, str):
-        if not callable(method) or isinstance(method, type):
+def resolve_method(method: str | Method | Unlearning) -> Method:
+    """The method of that name with its defaults; an object is returned as it is.
+
+    A plain function, or one named as `file.py:function`, becomes a `PlainCallable`.
+    """
+    if isinstance(method, str):
+        if is_reference(method):
+            return PlainCallable(function_of(method))
+        if method not in METHODS:
             raise BadRequest(
-                f"{method!r} is no method.",
-                "a name or an object such as `StoCuReNU()`.",
+                f"No method is named {method!r}.", f"{', '.join(METHODS)} or file.py:function."
             )
-        return method
-    if method not in METHODS:
-        raise BadRequest(f"No method is named {method!r}.", f"{', '.join(METHODS)}.")
-    return METHODS[method]()
+        return METHODS[method]()
+    if not callable(method) or isinstance(method, type):
+        raise BadRequest(
+            f"{method!r} is no method.",
+            "a name, an object such as `StoCuReNU()`, or a function.",
+        )
+    if hasattr(method, "plan"):
+        return cast(Method, method)
+    return PlainCallable(cast(Unlearning, method))

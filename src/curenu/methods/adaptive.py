@@ -22,7 +22,7 @@ Factors = tuple[float, ...]
 
 _REJECT, _EXPAND = 0.1, 0.9  # thresholds on rho
 _EASE = 4.0  # what the penalty is divided by after a step that went as the model said
-_EAGER = 0.1  # of the penalty that is best for a step alone, where steps are averaged
+_EAGER = 0.3  # of the penalty that is best for a step alone, where steps are averaged
 _ATTEMPTS = 20  # re-solves of one model: a value each, and no product when the basis is kept
 _LONGEST = 1e3  # no first penalty lets a step be longer than this many times |theta|
 
@@ -72,16 +72,16 @@ def choose(
 ) -> tuple[CubicStep, StepRecord, float]:
     """A step by the penalty that lowers `judge`, the objective on other examples, most.
 
-    From `penalty` on, each of `factors` is followed as long as it helps, until one has. The
-    model is solved anew for each penalty at no product; a trial costs one value. The step is
-    taken with a tenth of the best penalty: the mean of the iterates forgives what a single
-    one does not.
+    From `penalty` on, each of `factors` is followed as long as it helps, until one has; with
+    none of them `penalty` is kept. The model is solved anew for each penalty at no product; a
+    trial costs one value. The step is taken with a third of the best penalty: the mean of the
+    iterates forgives what a single one does not.
     """
 
     def trial(penalty: float) -> tuple[float, float]:
         return _value(judge, point.theta + factorised.solve(penalty).step), penalty
 
-    best = trial(penalty)
+    best = trial(penalty) if factors else (float("nan"), penalty)
     for factor in factors:
         moved = False
         for _ in range(_ATTEMPTS):

@@ -20,14 +20,23 @@ from curenu.methods.adaptive import (
     first_penalty,
     rounding,
 )
-from curenu.methods.target import Aim, Curvature, Preconditioner, Target, aim_at, check_words
+from curenu.methods.target import (
+    Aim,
+    Curvature,
+    Preconditioner,
+    Target,
+    aim_at,
+    check_words,
+    kind_of,
+)
 from curenu.objective import AnchoredRisk, Coordinates, Kind, Objective
 from curenu.status import Status
 
 __all__ = ["CubicNewton"]
 
-_METRIC_SIZE = 2048  # retained examples that a metric is measured on
-_FACTORS = ((10.0, 0.1), (0.1,), (10.0,))  # of the penalty, tried at the first step, then by turns
+_METRIC_SIZE = 1024  # retained examples that a metric is measured on
+_FACTORS = ((10.0, 0.1), (0.1,), (10.0,))  # of the penalty, tried at first, then by turns
+_JUDGED = 3  # of so many steps one has its penalty judged, which costs values and no product
 _HELD, _GROWTH = 512, 4  # least number of examples set aside; what a failed sample is raised by
 
 
@@ -53,6 +62,7 @@ class _Found:
     status: Status
     trace: tuple[StepRecord, ...]
     penalty: float | None
+    first: float | None  # the penalty settled on at the first step, the next request's start
     notes: tuple[str, ...] = ()
 
 
@@ -134,7 +144,16 @@ class CubicNewton:
         if self.preconditioner != "none":
             heavy += min(_METRIC_SIZE, retain)
             vectors += 3
-        return Plan(heavy + light, vectors, budget.matrices, curvature=True, forward=light)
+        bent = kind_of(problem, self.objective, self.curvature)
+        return Plan(
+            heavy + light,
+            vectors,
+            budget.matrices,
+            curvature=True,
+            forward=light,
+            anchored=self.objective == "anchored",
+            kept=products if bent == "hessian" else 0,
+        )
 
     def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
         """Iterate from `problem.start`, check on held-out examples, certify where it ended."""
@@ -150,7 +169,8 @@ class CubicNewton:
             found = self._tried(problem, target, generator)
             certificate = self._certify(target.objective, found, generator)
         notes = (*target.notes, *found.notes)
-        return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes)
+        warm = found.first if self.penalty == "auto" and found.status.ok else None
+        return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes, warm)
 
     def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> _Found:
         """The result on samples large enough that it is one on examples set aside, too."""
@@ -170,6 +190,9 @@ class CubicNewton:
             if float(held.value(found.theta)) <= limit:
                 grown = () if size == self.sample_size else (f"samples grown to {size}",)
                 return replace(found, trace=trace, notes=grown)
+            if problem.penalty is not None:  # the request before's may be what failed
+                problem = replace(problem, penalty=None)
+                continue
             if size >= rest.size:
                 start = problem.start.clone()
                 return replace(found, theta=start, status=Status.NO_GAIN, trace=trace)
@@ -200,8 +223,9 @@ class CubicNewton:
         judge = None if held is None else coordinates.view(held)
         t = coordinates.start
         mean = _TailMean(math.ceil(self.max_steps * (1.0 - self.average)))
-        penalty = None if self.penalty == "auto" else float(self.penalty)
+        penalty = problem.penalty if self.penalty == "auto" else float(self.penalty)
         goal: float | None = None
+        first: float | None = None
         trace: list[StepRecord] = []
         status = Status.STEP_LIMIT if self.tolerance else Status.SCHEDULE_DONE
         for _ in range(self.max_steps):
@@ -216,7 +240,8 @@ class CubicNewton:
                 adapt = self.penalty == "auto"
                 step, record, penalty = accept(point, factorised, penalty, goal, adapt=adapt)
             else:
-                factors = _FACTORS[min(len(trace), 1 + len(trace) % 2)]
+                turn, kept = divmod(len(trace), _JUDGED)
+                factors = () if kept else _FACTORS[min(turn, 1 + turn % 2)]
                 step, record, penalty = choose(point, factorised, penalty, judge, factors)
             products = problem.retain.meter.hvps - products
             trace.append(problem.report(replace(record, products=products)))
@@ -225,7 +250,8 @@ class CubicNewton:
                 break
             t = t + step.step
             mean.add(t)
-        return _Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty)
+            first = penalty if first is None else first
+        return _Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty, first)
 
     def _point(self, t: Tensor, draw: _Draw, kind: Kind) -> Point:
         curvature = draw.curvature.linearise(t, curvature=kind)

@@ -3,7 +3,7 @@
 Paper: "Batch and Sequential Unlearning for Neural Networks" (ICLR 2026).
 Differs from the paper in: by default the objective is anchored, products are Gauss-Newton and
 steps measured in a K-FAC metric; gradient, products and ratio test use one sample a step; the
-penalty is found on examples set aside (by the ratio test for the retain objective), two Lanczos
+penalty is found on examples set aside (by the ratio test for the retain objective), three Lanczos
 products solve the sub-problem, and the last steps are averaged.
 `StoCuReNU.paper(M)` has the paper's settings.
 """
@@ -33,7 +33,7 @@ class StoCuReNU:
     and a share of the forget set; `hvp_size`, if given, draws a second, independent sample
     for the products. The result is the mean over the last `average` of the steps, which
     takes out most of the samples' noise. With the anchored objective, retained examples set
-    aside choose the penalty of every step, and a result that does not lower the objective on
+    aside choose the penalty of every third step, and a result that does not lower the objective on
     them is tried again on larger samples. With `preconditioner="none"` the
     number of vectors `[d]` held does not depend on anything but the solver. Cost per step:
     one gradient, the solver's products and a value on the sample.
@@ -41,14 +41,14 @@ class StoCuReNU:
     """
 
     objective: Aim = "anchored"
-    solver: str | CubicSolver = LanczosSolver(max_products=2)
+    solver: str | CubicSolver = LanczosSolver(max_products=3)
     penalty: Penalty = "auto"
     curvature: Curvature = "auto"
     preconditioner: Preconditioner = "auto"
-    sample_size: int = 1024
+    sample_size: int = 1280
     hvp_size: int | None = None
-    max_steps: int = 9
-    average: float = 0.4
+    max_steps: int = 7
+    average: float = 0.6
     tolerance: float = 0.0
     certificate_products: int = 0
 

@@ -11,7 +11,7 @@ from curenu.erasure import ErasureProblem
 from curenu.errors import BadRequest, UnsupportedModel
 from curenu.objective import AnchoredRisk, Coordinates, Kind, Metric, Objective, kronecker_metric
 
-__all__ = ["Aim", "Curvature", "Preconditioner", "Target", "aim_at", "check_words"]
+__all__ = ["Aim", "Curvature", "Preconditioner", "Target", "aim_at", "check_words", "kind_of"]
 
 Aim = Literal["anchored", "retain"]
 Curvature = Literal["auto", "hessian", "gauss_newton"]
@@ -49,19 +49,25 @@ def aim_at(
 ) -> Target:
     """The target of `problem`; a metric is measured on `metric_size` retained examples.
 
-    `"auto"` takes Gauss-Newton products for the anchored objective of a loss known by name,
+    `"auto"` takes Gauss-Newton products for the anchored objective of a loss in closed form,
     whose outputs it needs, and the Hessian otherwise; and K-FAC where the model and the loss
     allow it. The notes say what was taken.
     """
-    named = problem.retain.source.evaluation.name is not None
-    if curvature == "auto":
-        curvature = "gauss_newton" if aim == "anchored" and named else "hessian"
+    kind = kind_of(problem, aim, curvature)
     metric, why = _metric(problem, preconditioner, metric_size, generator)
     objective: Objective = problem.retain
     if aim == "anchored":
-        objective = AnchoredRisk(problem.retain, problem.forget, problem.start)
-    notes = (f"objective {aim}", f"curvature {curvature.replace('_', '-')}", why)
-    return Target(objective, curvature, Coordinates(problem.start, metric), notes)
+        objective = AnchoredRisk(problem.retain, problem.forget, problem.theta0)
+    notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why)
+    return Target(objective, kind, Coordinates(problem.start, metric), notes)
+
+
+def kind_of(problem: ErasureProblem, aim: Aim, curvature: Curvature) -> Kind:
+    """Which products `curvature` means for this problem."""
+    if curvature != "auto":
+        return curvature
+    closed = problem.retain.source.evaluation.bregman is not None
+    return "gauss_newton" if aim == "anchored" and closed else "hessian"
 
 
 def _metric(

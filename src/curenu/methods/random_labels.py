@@ -1,0 +1,90 @@
+"""RandomLabels: training on everything, with labels drawn by lot for what goes.
+
+Source: the baseline "random labels" of Golatkar, Achille and Soatto, "Eternal Sunshine of the
+Spotless Net" (CVPR 2020), after Hayase, Yasutomi and Katoh (2020). Differs from its usual code
+in: the labels come from the method's generator, so that another round draws others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from curenu.erasure import Erasure, ErasureProblem, Plan
+from curenu.errors import UnsupportedModel
+from curenu.methods.first_order import check_momentum, check_schedule, follow, momentum
+from curenu.objective import cross_entropy_to, mixed_batches, need_classes
+from curenu.status import Status
+
+__all__ = ["RandomLabels", "random_classes"]
+
+
+@dataclass(frozen=True)
+class RandomLabels:
+    """Momentum descent to the true labels of D_r and to random ones of D_f.
+
+    Each forget example gets one label, uniform over all classes, the true one among them,
+    and keeps it through all epochs; batches mix both sets, every example weighs the same.
+    Cost: `epochs` gradients of D, and the outputs of D_f.
+
+    Raises `UnsupportedModel` unless the loss is `"cross_entropy"` on class numbers,
+    `IllPosed` when it diverges.
+    """
+
+    learning_rate: float = 0.01
+    epochs: int = 10
+    batch_size: int = 128
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_schedule(self.learning_rate, self.epochs, self.batch_size)
+        check_momentum(self.momentum)
+
+    def plan(self, problem: ErasureProblem) -> Plan:
+        """`epochs` passes over all the data, one forward over the forget set, two vectors."""
+        forward = problem.forget.size
+        whole = problem.retain.size + problem.forget.size
+        return Plan(self.epochs * whole + forward, vectors=2, forward=forward)
+
+    def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
+        """Erase: teach noise in the place of what goes."""
+        need_classes(problem.retain, "RandomLabels")
+        with problem.retain.meter.measure() as spent:
+            head = cross_entropy_to(random_classes(problem, generator, false_only=False))
+            batches = (
+                batch
+                for _ in range(self.epochs)
+                for batch in mixed_batches(
+                    [(problem.retain, None), (problem.forget, head)],
+                    self.batch_size,
+                    generator,
+                    weight_decay=problem.retain.weight_decay,
+                )
+            )
+            theta = follow(problem.start, batches, momentum(self.learning_rate, self.momentum))
+        return Erasure(theta, Status.SCHEDULE_DONE, spent())
+
+
+def random_classes(
+    problem: ErasureProblem, generator: torch.Generator, *, false_only: bool
+) -> Tensor:
+    """A random class of every forget example, at its position in the dataset, `[n]`.
+
+    Uniform over all classes, or over the false ones. Negative targets, which cross-entropy
+    ignores, stay as they are. Raises `UnsupportedModel` where there is nothing to draw.
+    """
+    outputs, targets = problem.forget.outputs(problem.start)
+    count = outputs.shape[1]
+    if targets.is_floating_point() or count < 2:
+        raise UnsupportedModel(
+            "Random classes are to be drawn, and these targets are distributions or name one "
+            "class only.",
+            "targets that are class numbers, of two classes or more.",
+        )
+    first = 1 if false_only else 0
+    shift = torch.randint(first, count, targets.shape, generator=generator).to(targets)
+    labels = targets.new_zeros(problem.forget.source.examples.size, *targets.shape[1:])
+    labels[problem.forget.ids] = ((targets + shift) % count).where(targets >= 0, targets)
+    return labels
