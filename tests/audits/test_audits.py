@@ -13,6 +13,7 @@ from curenu.audits import (
     Outputs,
     Split,
     accuracy,
+    closeness,
     divergence,
     gap_closed,
     indistinguishability,
@@ -20,7 +21,7 @@ from curenu.audits import (
     loss_gap,
     margin,
     noise_floor,
-    summarise,
+    noise_floors,
     tow,
 )
 from curenu.errors import BadRequest
@@ -123,8 +124,24 @@ def test_the_gap_is_closed_by_the_oracle_and_not_by_nothing(quantity: str) -> No
     before, oracle = drawn(1, noise=0.1), drawn(2, noise=2.0)
     assert gap_closed(quantity, before, oracle, [oracle]).value == pytest.approx(1.0)
     assert gap_closed(quantity, before, before, [oracle]).value == pytest.approx(0.0)
-    overshot = Outputs(-5 * oracle.logits, oracle.targets)
+    overshot = Outputs(-5 * before.logits, before.targets)
     assert gap_closed(quantity, before, overshot, [oracle]).value < 0
+
+
+def test_the_gaps_interval_covers_what_all_examples_give() -> None:
+    """Of 200 draws of 300 out of many examples, about 95 % hold the value on all of them."""
+    before, after, oracle = (
+        drawn(s, noise=n, size=4000) for s, n in ((1, 0.1), (2, 1.0), (3, 2.0))
+    )
+    whole = gap_closed("loss", before, after, [oracle]).value
+    generator, hits = torch.Generator().manual_seed(0), 0
+    for _ in range(200):
+        chosen = torch.randperm(4000, generator=generator)[:300]
+        parts = [Outputs(o.logits[chosen], o.targets[chosen]) for o in (before, after, oracle)]
+        interval = gap_closed("loss", parts[0], parts[1], parts[2:]).interval
+        assert interval is not None
+        hits += interval[0] <= whole <= interval[1]
+    assert hits / 200 > 0.95 - 4 * (0.95 * 0.05 / 200) ** 0.5
 
 
 def test_no_gap_is_refused() -> None:
@@ -138,13 +155,18 @@ def test_loss_gap_has_a_sign() -> None:
     assert loss_gap("gap", good, [good]).value == 0.0
 
 
-def test_summary_names_what_the_tables_show() -> None:
-    splits = [Split(drawn(s), drawn(s + 10), drawn(s + 20)) for s in (1, 2, 3)]
-    found = {finding.name: finding for finding in summarise(splits[0], splits[1:])}
-    assert list(found) == ["FA", "RA", "TA", "ToW", "JSD f", "JSD r", "JSD t"]
-    assert found["JSD f"].reference == pytest.approx(
-        noise_floor([split.forget for split in splits[1:]])
-    )
+def test_closeness_names_what_the_tables_show() -> None:
+    model, *oracles = [Split(drawn(s), drawn(s + 10), drawn(s + 20)) for s in (1, 2, 3)]
+    before = Split(drawn(4, noise=0.1), drawn(14), drawn(24))
+    floors = noise_floors(oracles)
+    found = {finding.name: finding for finding in closeness(model, oracles, floors, before)}
+    shown = {"FA", "RA", "TA", "ToW", "JSD f", "Rf", "Rr", "Rt", "G loss", "G margin"}
+    assert shown <= set(found)
+    assert found["JSD f"].reference == floors["f"]
+    ratio = found["Rf"]
+    assert ratio.value == pytest.approx(found["JSD f"].value / floors["f"])
+    assert ratio.interval is not None
+    assert ratio.interval[0] < ratio.value < ratio.interval[1]
     assert found["FA"].to_json()["value"] == found["FA"].value
 
 

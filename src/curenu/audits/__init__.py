@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from curenu.audits.accuracy import accuracy
+from curenu.audits.attack import Attack, attack_findings, peers
+from curenu.audits.both_models import both_models, change
+from curenu.audits.closeness import closeness, noise_floors
+from curenu.audits.distance import distance_to_oracles, update_norm
 from curenu.audits.divergence import divergence, jensen_shannon
 from curenu.audits.finding import Finding
+from curenu.audits.forgetting_score import example_epsilons, forgetting_score
 from curenu.audits.gap_closed import gap_closed, margin
 from curenu.audits.indistinguishability import indistinguishability, noise_floor
+from curenu.audits.klom import klom, klom_findings, margin_divergence
+from curenu.audits.lira import lira_scores, unlearning_lira
 from curenu.audits.loss_gap import loss_gap
 from curenu.audits.outputs import Outputs, Split
+from curenu.audits.relearning import relearning, steps_to_recover
+from curenu.audits.rmia import rmia, rmia_scores
+from curenu.audits.stationarity import stationarity
 from curenu.audits.tow import tow
 
 __all__ = [
+    "Attack",
     "Finding",
     "Outputs",
     "Split",
     "accuracy",
+    "attack_findings",
+    "both_models",
+    "change",
+    "closeness",
+    "distance_to_oracles",
     "divergence",
+    "example_epsilons",
+    "forgetting_score",
     "gap_closed",
     "indistinguishability",
     "jensen_shannon",
+    "klom",
+    "klom_findings",
+    "lira_scores",
     "loss_gap",
     "margin",
+    "margin_divergence",
     "noise_floor",
-    "summarise",
+    "noise_floors",
+    "peers",
+    "relearning",
+    "rmia",
+    "rmia_scores",
+    "stationarity",
+    "steps_to_recover",
     "tow",
+    "unlearning_lira",
+    "update_norm",
 ]
-
-
-def summarise(model: Split, oracles: list[Split]) -> list[Finding]:
-    """FA, RA, TA, ToW and JSD on f, r, t against the oracles (two or more).
-
-    An accuracy's reference is the oracles' mean, a divergence's the noise floor.
-    """
-    findings = []
-    for letter, part in model.parts.items():
-        expected = np.mean([accuracy("", oracle.parts[letter]).value for oracle in oracles])
-        findings.append(accuracy(f"{letter.upper()}A", part, reference=float(expected)))
-    findings.append(tow(model, oracles))
-    for letter, part in model.parts.items():
-        same = [oracle.parts[letter] for oracle in oracles]
-        findings.append(divergence(f"JSD {letter}", part, same, reference=noise_floor(same)))
-    return findings

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-from curenu.audits.finding import Finding
+from curenu.audits.finding import Finding, mean_interval
 from curenu.audits.outputs import Outputs
 from curenu.errors import BadRequest
 
@@ -21,11 +23,12 @@ def margin(outputs: Outputs) -> Tensor:
     return own[:, 0] - others.logsumexp(1)
 
 
-QUANTITIES = {
-    "accuracy": lambda o: float((o.logits.argmax(1) == o.targets).double().mean()),
-    "loss": lambda o: float(functional.cross_entropy(o.logits.double(), o.targets)),
-    "margin": lambda o: float(margin(o).mean()),
+QUANTITIES: dict[str, Callable[[Outputs], Tensor]] = {
+    "accuracy": lambda o: (o.logits.argmax(1) == o.targets).double(),
+    "loss": lambda o: functional.cross_entropy(o.logits.double(), o.targets, reduction="none"),
+    "margin": margin,
 }
+"""Of each example, `[n]`, in float64."""
 
 
 def gap_closed(quantity: str, before: Outputs, after: Outputs, oracles: list[Outputs]) -> Finding:
@@ -33,11 +36,17 @@ def gap_closed(quantity: str, before: Outputs, after: Outputs, oracles: list[Out
 
     q is the mean `"accuracy"`, `"loss"` or `"margin"`; the oracles' is their mean. 1: the
     forget set is treated as never seen; 0: nothing was done; below 0: worse than that, or
-    overshot. Raises `BadRequest` when there was no gap.
+    overshot. The interval is over examples, of the ratio of the two means linearised. Raises
+    `BadRequest` when there was no gap.
     """
     measure = QUANTITIES[quantity]
-    goal = float(np.mean([measure(oracle) for oracle in oracles]))
-    gap = abs(measure(before) - goal)
-    if gap == 0.0:
+    goal = torch.stack([measure(oracle) for oracle in oracles]).mean(0)
+    left = (measure(after) - goal).cpu().numpy()
+    gap = (measure(before) - goal).cpu().numpy()
+    if gap.mean() == 0.0:
         raise BadRequest(f"The trained model's {quantity} is the oracles'.", "another quantity.")
-    return Finding(f"G {quantity}", 1.0 - abs(measure(after) - goal) / gap, None, 1.0)
+    ratio = float(left.mean() / gap.mean())
+    low, high = mean_interval(ratio + (left - ratio * gap) / gap.mean())
+    nearest = 0.0 if low <= 0.0 <= high else min(abs(low), abs(high))
+    interval = (1.0 - max(abs(low), abs(high)), 1.0 - nearest)
+    return Finding(f"G {quantity}", 1.0 - abs(ratio), interval, 1.0)

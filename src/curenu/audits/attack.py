@@ -1,0 +1,189 @@
+"""How well do an attacker's scores tell members from strangers?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from curenu.audits.finding import Finding
+from curenu.audits.outputs import Outputs
+from curenu.errors import BadRequest, IllPosed
+
+__all__ = ["Attack", "attack_findings", "peers"]
+
+Floats = NDArray[np.float64]
+
+_LOW = 0.01  # the false positive rate at which the true one is reported
+_AT_ONCE = 16  # bootstrap samples counted together: bounds the memory
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Scores of members `[n]` and of strangers `[m]`, or of each in several models `[k, n]`.
+
+    A higher score says "member". With two dimensions rows are models and columns examples.
+    `paired`: both hold the same examples in models made in pairs, and are resampled together.
+
+    Raises `BadRequest` for empty scores or shapes that differ, `IllPosed` for scores that
+    are not finite.
+    """
+
+    members: Floats
+    strangers: Floats
+    paired: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("members", "strangers"):
+            scores = np.atleast_2d(np.asarray(getattr(self, name), dtype=np.float64))
+            if scores.ndim != 2 or scores.size == 0:
+                raise BadRequest(f"Scores of {name} {scores.shape}.", "one or more, [k, n].")
+            if not np.isfinite(scores).all():
+                raise IllPosed(f"Scores of {name} are not finite.", "a model that is.")
+            object.__setattr__(self, name, scores)
+        if self.paired and self.members.shape != self.strangers.shape:
+            raise BadRequest(
+                f"Pairs of {self.members.shape} and {self.strangers.shape}.", "equal shapes."
+            )
+
+    @cached_property
+    def rates(self) -> tuple[Floats, Floats]:
+        """False and true positive rates over all thresholds, from (0, 0) to (1, 1)."""
+        flat = np.concatenate([self.members.ravel(), self.strangers.ravel()])
+        truth = np.repeat([1, 0], [self.members.size, self.strangers.size])
+        false, true, _ = roc_curve(truth, flat, drop_intermediate=False)
+        return false, true
+
+    @cached_property
+    def auc(self) -> float:
+        """P(member's score > stranger's), a tie counted half."""
+        flat = np.concatenate([self.members.ravel(), self.strangers.ravel()])
+        truth = np.repeat([1, 0], [self.members.size, self.strangers.size])
+        return float(roc_auc_score(truth, flat))
+
+    @cached_property
+    def true_positive_rate(self) -> float:
+        """Of members, at the lowest threshold that takes 1 % of strangers or fewer."""
+        false, true = self.rates
+        return float(true[false <= _LOW].max())
+
+    def curve(self, points: int = 200) -> tuple[list[float], list[float]]:
+        """The ROC thinned to `points`, evenly on a logarithmic scale of the first rate."""
+        false, true = self.rates
+        if len(false) > points:
+            wanted = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, points - 2)])
+            kept = np.unique(np.append(0, np.searchsorted(false, wanted, side="right") - 1))
+            false, true = false[kept], true[kept]
+        return false.tolist(), true.tolist()
+
+    def placements(self) -> Floats:
+        """Share of strangers below each member's score, `[n]`; their mean is the AUC."""
+        ordered = np.sort(self.strangers.ravel())
+        below, upto = (np.searchsorted(ordered, self.members, side=s) for s in ("left", "right"))
+        return ((below + upto) / (2 * ordered.size)).mean(0)
+
+
+def attack_findings(
+    name: str, attack: Attack, generator: torch.Generator, expected: Sequence[Attack] = ()
+) -> list[Finding]:
+    """Findings `name` AUC and TPR (at 1 % FPR) with bootstrap intervals of 95 %.
+
+    Members and strangers are resampled apart, models and examples both when there are
+    several models (two-way bootstrap: rather wide than narrow), and the interval is widened
+    to what Student's t gives so few models. References are the means of the `expected`
+    attacks: the same ones on models that never saw the members.
+    `per_example` of the AUC is the share of strangers each member outscores.
+    """
+    samples = np.concatenate(list(_resampled(attack, generator)), axis=1)
+    widening = _widening(len(attack.members))
+    found = []
+    for place, (what, value, kept) in enumerate(
+        [
+            ("AUC", attack.auc, attack.placements()),
+            ("TPR", attack.true_positive_rate, None),
+        ]
+    ):
+        reference = None
+        if expected:
+            values = [e.true_positive_rate if place else e.auc for e in expected]
+            reference = float(np.mean(values))
+        low, high = np.quantile(samples[place], [0.025, 0.975])
+        interval = (
+            max(0.0, float(value - widening * (value - low))),
+            min(1.0, float(value + widening * (high - value))),
+        )
+        found.append(Finding(f"{name} {what}", value, interval, reference, kept))
+    return found
+
+
+def peers(outputs: Outputs, like: Outputs) -> Outputs:
+    """The examples of `outputs` whose class occurs in `like`.
+
+    Strangers of other classes than the members' would be told apart by class, which says
+    nothing of membership. Raises `BadRequest` when there are none.
+    """
+    chosen = torch.isin(outputs.targets, like.targets)
+    if not bool(chosen.any()):
+        raise BadRequest("No stranger is of the members' classes.", "a test set that has them.")
+    return Outputs(outputs.logits[chosen], outputs.targets[chosen])
+
+
+def _widening(models: int) -> float:
+    """√(k/(k−1)) t_{k−1} / z: few models resampled are less spread than models are.
+
+    Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 4. 1 for one
+    model: the interval is of its examples.
+    """
+    if models == 1:
+        return 1.0
+    ratio = stats.t.ppf(0.975, models - 1) / stats.norm.ppf(0.975)
+    return float(ratio * np.sqrt(models / (models - 1)))
+
+
+def _resampled(attack: Attack, generator: torch.Generator, count: int = 400) -> Iterator[Floats]:
+    """AUC and TPR `[2, b]` of bootstrap samples, some at a time.
+
+    A sample is a number of times that each score occurs; scores are sorted once.
+    """
+    both = np.concatenate([attack.members.ravel(), attack.strangers.ravel()])
+    distinct, ranks = np.unique(both, return_inverse=True)
+    own, other = ranks[: attack.members.size], ranks[attack.members.size :]
+    for start in range(0, count, _AT_ONCE):
+        size = min(_AT_ONCE, count - start)
+        times = _times(attack.members.shape, size, generator)
+        again = times if attack.paired else _times(attack.strangers.shape, size, generator)
+        # from the highest score down, so that cumulated counts are those above a threshold
+        true = _counts(own, times, len(distinct))[:, ::-1]
+        false = _counts(other, again, len(distinct))[:, ::-1]
+        above = true.cumsum(1) / true.sum(1, keepdims=True)
+        taken = false.cumsum(1) / false.sum(1, keepdims=True)
+        share = false / false.sum(1, keepdims=True)
+        halves = above - 0.5 * true / true.sum(1, keepdims=True)
+        few = (taken <= _LOW).sum(1)
+        at = np.where(few > 0, above[np.arange(size), np.maximum(few - 1, 0)], 0.0)
+        yield np.stack([(halves * share).sum(1), at])
+
+
+def _times(shape: tuple[int, ...], count: int, generator: torch.Generator) -> Floats:
+    """How often each of `[k, n]` scores occurs in `count` samples, `[count, k n]`."""
+    by_model, by_example = (_occurrences(size, count, generator) for size in shape)
+    return (by_model[:, :, None] * by_example[:, None, :]).reshape(count, -1)
+
+
+def _occurrences(size: int, count: int, generator: torch.Generator) -> Floats:
+    drawn = torch.randint(size, (count, size), generator=generator).numpy()
+    places = drawn + size * np.arange(count)[:, None]
+    return np.bincount(places.ravel(), minlength=count * size).reshape(count, size).astype(float)
+
+
+def _counts(ranks: NDArray[np.intp], times: Floats, size: int) -> Floats:
+    count = len(times)
+    places = ranks[None, :] + size * np.arange(count)[:, None]
+    found = np.bincount(places.ravel(), times.ravel(), count * size)
+    return found.astype(np.float64).reshape(count, size)

@@ -1,0 +1,70 @@
+"""How close is a model to retraining: every figure of the headline table at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from curenu.audits.accuracy import accuracy
+from curenu.audits.divergence import divergence
+from curenu.audits.finding import Finding
+from curenu.audits.gap_closed import QUANTITIES, gap_closed
+from curenu.audits.indistinguishability import noise_floor
+from curenu.audits.loss_gap import loss_gap
+from curenu.audits.outputs import Split
+from curenu.audits.tow import tow
+from curenu.errors import BadRequest
+
+__all__ = ["closeness", "noise_floors"]
+
+
+def noise_floors(oracles: list[Split]) -> dict[str, float]:
+    """The oracles' mean divergence from one another on f, r and t; two or more."""
+    return {
+        letter: noise_floor([oracle.parts[letter] for oracle in oracles])
+        for letter in oracles[0].parts
+    }
+
+
+def closeness(
+    model: Split,
+    oracles: list[Split],
+    floors: Mapping[str, float],
+    before: Split | None = None,
+) -> list[Finding]:
+    """FA, RA, TA, ToW, JSD, R and loss gaps against the oracles, and G from `before`.
+
+    An accuracy's reference is the oracles' mean, a divergence's its noise floor in `floors`.
+    Intervals are over examples, the oracles and their floor taken as they are.
+    G is left out where the trained model has no gap to close, R where the floor is zero.
+    """
+    findings = []
+    for letter, part in model.parts.items():
+        expected = np.mean([accuracy("", oracle.parts[letter]).value for oracle in oracles])
+        findings.append(accuracy(f"{letter.upper()}A", part, reference=float(expected)))
+    findings.append(tow(model, oracles))
+    for letter, part in model.parts.items():
+        same = [oracle.parts[letter] for oracle in oracles]
+        floor = floors[letter]
+        distance = divergence(f"JSD {letter}", part, same, reference=floor)
+        findings.append(distance)
+        if floor > 1e-15:  # rounding of equal distributions
+            low, high = distance.interval or (distance.value, distance.value)
+            spread = (low / floor, high / floor)
+            findings.append(Finding(f"R{letter}", distance.value / floor, spread, 1.0))
+        findings.append(loss_gap(f"loss gap {letter}", part, same))
+    if before is not None:
+        findings += _gaps(model, oracles, before)
+    return findings
+
+
+def _gaps(model: Split, oracles: list[Split], before: Split) -> list[Finding]:
+    found = []
+    for quantity in QUANTITIES:
+        forgotten = [oracle.forget for oracle in oracles]
+        try:
+            found.append(gap_closed(quantity, before.forget, model.forget, forgotten))
+        except BadRequest:  # the trained model is where the oracles are: nothing to close
+            continue
+    return found
