@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import inspect
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from curenu.errors import BadRequest, CurenuError
+from curenu.errors import BadRequest
+from curenu.tasks.adult import adult
+from curenu.tasks.cifar10 import cifar10
 from curenu.tasks.digits import digits
 from curenu.tasks.fashion_mnist import fashion_mnist, find_fashion_mnist
+from curenu.tasks.movielens import movielens
+from curenu.tasks.newsgroups import newsgroups
 from curenu.tasks.recipe import Recipe, train
-from curenu.tasks.selection import class_ids, random_ids
+from curenu.tasks.selection import class_ids, group_ids, random_ids
 from curenu.tasks.task import Task
+from curenu.tasks.tofu import tofu
+from curenu.user_file import function_of, is_reference
 
 __all__ = [
     "TASKS",
@@ -23,12 +27,21 @@ __all__ = [
     "available",
     "class_ids",
     "find_fashion_mnist",
+    "group_ids",
     "load_task",
     "random_ids",
     "train",
 ]
 
-TASKS: dict[str, Callable[..., Task]] = {"digits": digits, "fashion-mnist": fashion_mnist}
+TASKS: dict[str, Callable[..., Task]] = {
+    "digits": digits,
+    "fashion-mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "newsgroups": newsgroups,
+    "adult": adult,
+    "movielens": movielens,
+    "tofu": tofu,
+}
 
 
 def available() -> tuple[str, ...]:
@@ -43,8 +56,14 @@ def load_task(name: str, **options: Any) -> Task:
     file, function or option, and `MissingData` when a built-in task's data are not there.
     """
     make = TASKS.get(name)
+    if make is None and is_reference(name):
+        make = function_of(name)
     if make is None:
-        make = _from_file(name)
+        close = difflib.get_close_matches(name, TASKS, n=1)
+        raise BadRequest(
+            f"No task is named {name!r}.",
+            f"{close[0]}." if close else f"{', '.join(TASKS)} or path/to/file.py:function.",
+        )
     known = inspect.signature(make).parameters
     anything = any(p.kind is p.VAR_KEYWORD for p in known.values())
     for option in options:
@@ -59,31 +78,3 @@ def load_task(name: str, **options: Any) -> Task:
             f"{name} returned a {type(task).__name__}.", "a function that returns a `curenu.Task`."
         )
     return task
-
-
-def _from_file(name: str) -> Callable[..., Task]:
-    path, _, function = name.rpartition(":")
-    if not path:
-        close = difflib.get_close_matches(name, TASKS, n=1)
-        raise BadRequest(
-            f"No task is named {name!r}.",
-            f"{close[0]}." if close else f"{', '.join(TASKS)} or path/to/file.py:function.",
-        )
-    if not Path(path).is_file():
-        raise BadRequest(f"There is no file {path}.", "the path of a Python file.")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise BadRequest(f"{path} is no Python file.", "a file that ends in .py.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except CurenuError:
-        raise
-    except Exception as error:
-        raise BadRequest(
-            f"{path} cannot be imported: {type(error).__name__}: {error}.", "mending the file."
-        ) from error
-    found = getattr(module, function, None)
-    if not callable(found):
-        raise BadRequest(f"{path} has no function {function!r}.", "the name of one it has.")
-    return cast(Callable[..., Task], found)

@@ -4,78 +4,69 @@ from __future__ import annotations
 
 import functools
 import gzip
-import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from curenu.errors import BadRequest, MissingData
+from curenu.errors import BadRequest
+from curenu.tasks.found import DataFiles, check_count, choose
+from curenu.tasks.networks import LeNet, SmallCNN
 from curenu.tasks.recipe import Recipe
 from curenu.tasks.task import Task
 
-__all__ = ["fashion_mnist", "find_fashion_mnist"]
+__all__ = ["FILES", "fashion_mnist", "find_fashion_mnist"]
 
-_FOLDERS = (Path("/usr/share/datasets/fashion-mnist"),)  # the Debian package's place
-_VARIABLE = "CURENU_FASHION_MNIST"
 _FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", 60_000),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", 10_000),
 }
+FILES = DataFiles(
+    title="Fashion-MNIST",
+    names=[name for image, label, _ in _FILES.values() for name in (image, label)],
+    variable="CURENU_FASHION_MNIST",
+    remedy="the Debian package dataset-fashion-mnist",
+    places=(Path("/usr/share/datasets/fashion-mnist"),),  # the Debian package's
+)
 _MEAN, _DEVIATION = 0.2860, 0.3530  # of the training pixels
 _RECIPE = Recipe(epochs=15, batch_size=128, learning_rate=0.05, weight_decay=1e-4)
 
 
-def fashion_mnist(*, examples: int | None = None, folder: str | None = None) -> Task:
-    """Ten kinds of clothes from a convolutional network of 20,490 parameters.
+def fashion_mnist(
+    *,
+    network: str = "cnn",
+    examples: int | None = None,
+    folder: str | None = None,
+    epochs: int | None = None,
+) -> Task:
+    """Ten kinds of clothes from a convolutional network of 20,490 parameters, or a LeNet.
 
     `examples` keeps the first so many training images; `folder` (or the environment variable
     CURENU_FASHION_MNIST) holds the four IDX files.
 
     Raises `MissingData` when they are not found, `BadRequest` for files that are not whole.
     """
+    build = choose("network", network, {"cnn": SmallCNN, "lenet": LeNet})
     place = str(find_fashion_mnist(folder))
     (x, y), (x_test, y_test) = _read(place, "train"), _read(place, "test")
-    if examples is not None and not 1 <= examples <= len(y):
-        raise BadRequest(f"examples={examples}.", f"a number from 1 to {len(y)}.")
+    check_count("examples", examples, len(y))
     return Task(
         name="fashion-mnist",
-        build=_network,
+        build=build,
         train=TensorDataset(x[:examples], y[:examples]),
         test=TensorDataset(x_test, y_test),
         loss="cross_entropy",
-        recipe=_RECIPE,
+        recipe=_RECIPE.lasting(epochs),
         source=f"Fashion-MNIST (Zalando Research, MIT), files in {place}",
     )
 
 
 def find_fashion_mnist(folder: str | None = None) -> Path:
     """The folder with the four files; `MissingData` names the package that has them."""
-    named = folder or os.environ.get(_VARIABLE)
-    places = (Path(named),) if named else _FOLDERS
-    names = [name for image, label, _ in _FILES.values() for name in (image, label)]
-    for place in places:
-        if all((place / name).is_file() for name in names):
-            return place
-    raise MissingData(
-        f"Fashion-MNIST was not found in {', '.join(map(str, places))}.",
-        "the Debian package dataset-fashion-mnist, or a folder with its four IDX files named "
-        f"by `folder=` or {_VARIABLE}.",
-    )
-
-
-def _network() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(1568, 10),
-    )
+    return FILES.find(folder)
 
 
 @functools.cache

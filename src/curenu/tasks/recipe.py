@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -49,6 +49,10 @@ class Recipe:
     def steps(self, examples: int) -> int:
         """Optimiser steps of one training on so many examples."""
         return self.epochs * math.ceil(examples / self.batch_size)
+
+    def lasting(self, epochs: int | None) -> Recipe:
+        """The same recipe over so many epochs; itself for None."""
+        return self if epochs is None else replace(self, epochs=epochs)
 
 
 def train(

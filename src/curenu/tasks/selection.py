@@ -10,7 +10,7 @@ from curenu.checks import size_of
 from curenu.errors import BadRequest
 from curenu.tasks.task import Task
 
-__all__ = ["class_ids", "random_ids"]
+__all__ = ["class_ids", "group_ids", "random_ids"]
 
 
 def random_ids(
@@ -47,6 +47,24 @@ def class_ids(
     if not chosen:
         raise BadRequest("No class was named.", "one class or more.")
     return sorted(chosen)
+
+
+def group_ids(
+    task: Task, count: int, generator: torch.Generator, *, among: Sequence[int] | None = None
+) -> list[int]:
+    """Sorted positions of everything that `count` random groups (people, authors) put in.
+
+    Raises `BadRequest` for a task without groups, or with fewer `among` the given.
+    """
+    if task.groups is None:
+        raise BadRequest(f"Task {task.name} has no groups.", "a share, or a task with `groups`.")
+    pool = range(len(task.groups)) if among is None else among
+    groups = list(dict.fromkeys(task.groups[position] for position in pool))
+    if not 1 <= count <= len(groups):
+        raise BadRequest(f"{count} groups.", f"a number from 1 to {len(groups)}.")
+    drawn = torch.randperm(len(groups), generator=generator)[:count].tolist()
+    chosen = {groups[place] for place in drawn}
+    return [position for position in sorted(pool) if task.groups[position] in chosen]
 
 
 def _draw(pool: torch.Tensor, share: float, generator: torch.Generator) -> list[int]:

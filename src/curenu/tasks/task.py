@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
@@ -24,7 +25,10 @@ class Task:
     `build` makes a freshly initialised network from torch's generator. `train` and `test`
     are map-style datasets; `ids` names the training examples (positions by default) and
     `labels` `[n]` are their classes, for requests by class (taken from a tensor dataset's
-    integer targets unless given). `source` says where the data come from.
+    integer targets unless given). `groups` says whom each training example is about, for
+    requests that erase a whole person. `decisions` turns (outputs, targets) into logits
+    `[m, k]` and classes `[m]` where they are not that already, `measure` gives per-example
+    quantities of a model that only this task knows. `source` says where the data come from.
     """
 
     name: str
@@ -35,6 +39,9 @@ class Task:
     recipe: Recipe
     labels: Tensor | None = None
     ids: Sequence[Hashable] | None = None
+    groups: Sequence[Hashable] | None = None
+    decisions: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    measure: Callable[[nn.Module], Mapping[str, NDArray[Any]]] | None = None
     source: str = ""
 
     @property
