@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from curenu.audits import (
     Finding,
     Outputs,
     Split,
-    accuracy,
-    noise_floor,
-    summarise,
-    tow,
+    closeness,
+    noise_floors,
 )
 from curenu.errors import BadRequest
 from curenu.objective import EmpiricalRisk
@@ -27,7 +26,7 @@ from curenu.report import Row
 from curenu.session import Oracle, Session
 from curenu.tasks import Task
 
-__all__ = ["Comparison", "Stage", "compare", "distance", "evaluate"]
+__all__ = ["Comparison", "Stage", "compare", "distance", "evaluate", "split_of"]
 
 Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """Opens a stage of work by name; inside, progress is told (done, total)."""
@@ -48,20 +47,31 @@ class Comparison:
     distance: float
     retraining: float
 
+    @cached_property
+    def before(self) -> Split:
+        """The outputs of the trained model."""
+        return self.split(self.first)
+
+    @cached_property
+    def floors(self) -> dict[str, float]:
+        """The oracles' divergence from one another."""
+        return noise_floors(list(self.oracles))
+
     def split(self, model: nn.Module) -> Split:
         """The outputs of `model` on forget, retain and test set."""
-        return _split(self.task, self.forget, self.retain, model)
+        return split_of(self.task, self.forget, self.retain, model)
 
     def nothing(self) -> Row:
         """The trained model as it was."""
-        found = summarise(self.split(self.first), list(self.oracles))
-        return Row("do nothing", tuple(found), update_norm=0.0, seconds=0.0, ratio=0.0)
+        return Row(
+            "do nothing", self._findings(self.before), update_norm=0.0, seconds=0.0, ratio=0.0
+        )
 
     def oracle(self) -> Row:
         """The retrained models against each other: the mean of each quantity."""
         return Row(
             "oracle (retrained)",
-            tuple(_among(self.oracles)),
+            tuple(_among(self.oracles, self.floors, self.before)),
             update_norm=self.distance,
             seconds=self.retraining,
             ratio=1.0,
@@ -71,12 +81,15 @@ class Comparison:
         """A model that was unlearned; `others` are further fields of the row."""
         return Row(
             name,
-            tuple(summarise(self.split(model), list(self.oracles))),
+            self._findings(self.split(model)),
             update_norm=distance(model, self.first),
             seconds=seconds,
             ratio=seconds / self.retraining,
             **others,
         )
+
+    def _findings(self, found: Split) -> tuple[Finding, ...]:
+        return tuple(closeness(found, list(self.oracles), self.floors, self.before))
 
 
 def compare(
@@ -94,7 +107,7 @@ def compare(
         tuple(forget),
         tuple(retain),
         first,
-        tuple(_split(task, forget, retain, oracle.model) for oracle in oracles),
+        tuple(split_of(task, forget, retain, oracle.model) for oracle in oracles),
         float(np.mean([distance(oracle.model, first) for oracle in oracles])),
         float(np.mean([oracle.seconds for oracle in oracles])),
     )
@@ -139,7 +152,8 @@ def distance(model: nn.Module, other: nn.Module) -> float:
     return sum(squares) ** 0.5
 
 
-def _split(task: Task, forget: Sequence[int], retain: Sequence[int], model: nn.Module) -> Split:
+def split_of(task: Task, forget: Sequence[int], retain: Sequence[int], model: nn.Module) -> Split:
+    """The outputs of `model` on forget, retain and test set, as decisions between classes."""
     return Split(
         _outputs(task, model, task.train, forget),
         _outputs(task, model, task.train, retain),
@@ -153,26 +167,34 @@ def _outputs(
     risk = EmpiricalRisk(model, dataset, task.loss)
     chosen = risk if positions is None else risk.subset(torch.as_tensor(positions))
     logits, targets = chosen.outputs(risk.start)
-    return Outputs(logits, targets)
+    return Outputs(*(task.decisions or _as_they_are)(logits, targets))
 
 
-def _among(oracles: Sequence[Split]) -> list[Finding]:
-    """The oracles' own figures: mean accuracies, mean ToW of one to the rest, noise floors."""
+def _as_they_are(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    return logits, targets
 
-    def mean(values: Sequence[float]) -> float:
-        return float(np.mean(values))
 
-    def floor(letter: str) -> float:
-        return noise_floor([oracle.parts[letter] for oracle in oracles])
+def _among(oracles: Sequence[Split], floors: dict[str, float], before: Split) -> list[Finding]:
+    """The oracles' own figures: each against the rest, as a model would be; their mean.
 
-    found = [
-        Finding(f"{letter.upper()}A", mean([accuracy("", o.parts[letter]).value for o in oracles]))
-        for letter in oracles[0].parts
+    Their divergences are the noise floors themselves, so R is 1 by definition. Two oracles
+    leave one to compare with: the spread of G is then that of a single retraining.
+    """
+    each = []
+    for number, oracle in enumerate(oracles):
+        rest = [*oracles[:number], *oracles[number + 1 :]]
+        each.append({f.name: f for f in closeness(oracle, rest, floors, before)})
+    shared = [name for name in each[0] if all(name in found for found in each)]
+    return [
+        Finding(
+            name,
+            float(np.mean([found[name].value for found in each])),
+            reference=_common([found[name].reference for found in each]),
+        )
+        for name in shared
     ]
-    rest = [[other for other in oracles if other is not oracle] for oracle in oracles]
-    agreement = mean([tow(o, others).value for o, others in zip(oracles, rest, strict=True)])
-    found.append(Finding("ToW", agreement, reference=1.0))
-    floors = {letter: floor(letter) for letter in oracles[0].parts}
-    return found + [
-        Finding(f"JSD {letter}", value, reference=value) for letter, value in floors.items()
-    ]
+
+
+def _common(values: Sequence[float | None]) -> float | None:
+    """The value that all have; None if they differ."""
+    return values[0] if len(set(values)) == 1 else None

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
+from types import FunctionType
 from typing import Annotated, Any, Literal
 
 import safetensors.torch
@@ -15,11 +16,16 @@ from torch import Tensor
 from curenu.cost import Cost
 from curenu.erasure import Certificate, StepRecord
 from curenu.errors import UnsupportedModel
-from curenu.status import Status
+from curenu.status import Advice, Status
 
 __all__ = [
     "FORMAT",
+    "AimReached",
+    "Anchoring",
+    "DriftCheck",
+    "DriftRecord",
     "Named",
+    "Only",
     "OracleRecord",
     "Packed",
     "RequestRecord",
@@ -35,11 +41,18 @@ FORMAT = 1
 
 Named = dict[str, Tensor]
 Value = bool | int | float | str
+Anchoring = Literal["last", "first"]
+Only = str | tuple[str, ...] | None
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 StatusByName = Annotated[
     Status,
     BeforeValidator(lambda value: Status.__members__.get(value, value)),
     PlainSerializer(lambda status: status.name),
+]
+AdviceByName = Annotated[
+    Advice,
+    BeforeValidator(lambda value: Advice.__members__.get(value, value)),
+    PlainSerializer(lambda advice: advice.name),
 ]
 
 
@@ -67,11 +80,65 @@ class RunDescription(_Record):
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
+class DriftCheck(_Record):
+    """A sequence beside erasing its examples at once, by the same method, from its first model.
+
+    `distance` is between the two vectors, `divergence` the mean Jensen-Shannon divergence of
+    their outputs on `examples` (None where outputs are no decisions between classes);
+    `first_distance` and `first_divergence` are those between the one-shot erasure and the
+    first model: what there was to erase. `cost` is that of the one-shot erasure.
+    """
+
+    distance: float
+    first_distance: float
+    divergence: float | None
+    first_divergence: float | None
+    examples: int
+    cost: Cost
+
+
+class AimReached(_Record):
+    """How far a sequence has come on the anchored objective of all that was erased in it.
+
+    `gradient_norm` is that at the result, `first_gradient_norm` that at the model before,
+    where the objective is anchored, and `gain` the decrease between them: estimates from
+    samples of `examples` retained examples in all, with their standard errors.
+    """
+
+    gradient_norm: float
+    gradient_error: float
+    first_gradient_norm: float
+    gain: float
+    gain_error: float
+    examples: int
+
+
+class DriftRecord(_Record):
+    """Where a sequence of requests stands, counted from the model that was last trained.
+
+    `share` of that model's examples are erased in `requests` requests; `path` is Σ|step| over
+    them, `distance` where it led; `ratio` their seconds over one retraining's. `aim` is None
+    after a method that minimises something else. `cost` is that of measuring.
+    """
+
+    requests: int
+    share: float
+    path: float
+    distance: float
+    ratio: float | None
+    aim: AimReached | None = None
+    check: DriftCheck | None = None
+    cost: Cost = Cost()
+    advice: tuple[AdviceByName, ...] = ()
+
+
 class RequestRecord(_Record):
     """One granted request: what was asked, how it was done and what came of it.
 
     `positions` and `ids` name the erased examples, `before` and `after` the weights, so that
-    the requests of a run form a chain.
+    the requests of a run form a chain. `anchor` says at which model the objective was built,
+    `penalty` what an automatic penalty settled on at its first step and `penalty_before` what
+    it began with, if the request before was made the same way.
     """
 
     request: str
@@ -80,7 +147,7 @@ class RequestRecord(_Record):
     ids: tuple[int | str, ...]
     method: str
     arguments: dict[str, Any]
-    only: str | tuple[str, ...] | None = None
+    only: Only = None
     seed: int
     before: Digest
     after: Digest
@@ -90,7 +157,16 @@ class RequestRecord(_Record):
     certificate: Certificate | None = None
     trace: tuple[StepRecord, ...] = ()
     notes: tuple[str, ...] = ()
+    anchor: Anchoring = "last"
+    penalty_before: float | None = None
+    penalty: float | None = None
+    drift: DriftRecord | None = None
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def retrains(self) -> bool:
+        """Whether it trained the whole model anew, which ends a sequence."""
+        return self.method == "retrain" and self.only is None
 
 
 class OracleRecord(_Record):
@@ -139,4 +215,6 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}:{value.__qualname__}"
     return value if value is None or isinstance(value, Value) else repr(value)

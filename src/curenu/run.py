@@ -48,6 +48,23 @@ class Run:
         return next((r for r in self.records if r.request == request), None)
 
     @property
+    def base(self) -> int:
+        """How many requests were granted up to the last that retrained the whole model."""
+        numbers = [r.number for r in self.records if r.retrains]
+        return numbers[-1] if numbers else 0
+
+    @property
+    def erased_since_base(self) -> tuple[int, ...]:
+        """Sorted positions of what was erased since then."""
+        return tuple(sorted(p for r in self.records[self.base :] for p in r.positions))
+
+    @property
+    def base_model(self) -> nn.Module:
+        """The model that was last trained: by the run's recipe, or by a request to retrain."""
+        base = self.base
+        return self.load(self.records[base - 1].after) if base else self.first_model
+
+    @property
     def first_model(self) -> nn.Module:
         """The model as it was trained, before any request."""
         return self.load(self.description.start)

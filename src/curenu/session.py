@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 
 from curenu.checks import positions_of, size_of
-from curenu.erasure import Erasure, ErasureProblem, Method, StepRecord
+from curenu.drift import chain_of, measure
+from curenu.erasure import Erasure, Method, StepRecord
 from curenu.errors import BadRequest, IllPosed
 from curenu.facade import erase, with_parameters
 from curenu.identity import (
@@ -23,26 +23,22 @@ from curenu.identity import (
     describe_recipe,
 )
 from curenu.methods import resolve_method
-from curenu.objective import EmpiricalRisk
-from curenu.records import Packed, RequestRecord, RunDescription, Value, digest, pack
+from curenu.records import (
+    Anchoring,
+    DriftRecord,
+    Packed,
+    RequestRecord,
+    RunDescription,
+    Value,
+    digest,
+    pack,
+)
+from curenu.request import Progress, Request, counter, prepare
 from curenu.run import Run, objective_of
 from curenu.store import FolderStore
 from curenu.tasks import Task, load_task
 
 __all__ = ["Oracle", "Progress", "Request", "Session", "SessionResult", "counter"]
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """A checked request before it is run: the problem, the method, and what stays."""
-
-    positions: tuple[int, ...]
-    method: Method
-    seed: int
-    risk: EmpiricalRisk
-    problem: ErasureProblem
 
 
 @dataclass(frozen=True)
@@ -140,32 +136,15 @@ class Session(Run):
         *,
         seed: int | None = None,
         only: str | Sequence[str] | None = None,
+        anchor: Anchoring = "last",
         progress: Progress | None = None,
         on_step: Callable[[StepRecord], None] | None = None,
     ) -> Request:
         """Everything about a request that can be checked before it is run; nothing is written."""
-        chosen = resolve_method(method)
-        positions = positions_of(
-            forget, self.description.examples, ids=self.task.ids, erased=self.erased
-        )
-        risk = self.risk(self.model, only)
-        gone = set(positions)
-        kept = [p for p in self.retained if p not in gone]
-
-        def retrain(generator: torch.Generator) -> Tensor:
-            model = self.task.train_model(
-                int(torch.randint(2**31, (), generator=generator)), ids=kept, progress=progress
-            )
-            return risk.parameters.flatten(dict(model.named_parameters()))
-
-        problem = ErasureProblem(
-            risk.start, risk.subset(kept), risk.subset(positions), retrain=retrain, on_step=on_step
-        )
-        if seed is None:
-            seed = derived_seed(self.description.seed, "request", len(self.records) + 1)
-        if progress is not None:
-            risk.meter.listener = counter(progress, chosen.plan(problem).examples)
-        return Request(tuple(positions), chosen, seed, risk, problem)
+        return prepare(
+            self, forget, method, seed=seed, only=only, anchor=anchor, progress=progress,
+            on_step=on_step,
+        )  # fmt: skip
 
     def unlearn(
         self,
@@ -175,6 +154,8 @@ class Session(Run):
         seed: int | None = None,
         request: str | None = None,
         only: str | Sequence[str] | None = None,
+        anchor: Anchoring = "last",
+        check_drift: int = 0,
         progress: Progress | None = None,
         on_step: Callable[[StepRecord], None] | None = None,
     ) -> SessionResult:
@@ -182,25 +163,57 @@ class Session(Run):
 
         `forget` are the task's ids, positions where it has none; `request` names the request:
         made again with the same ids it returns what is on record. `seed` is derived from the
-        run's and the request's number unless given. `progress` is told (examples, at most).
+        run's and the request's number unless given. The anchored objective is built at the
+        last release, or with `anchor="first"` at the model that was last trained, over all
+        that was erased since. Every `check_drift`-th request is compared with erasing all of
+        it at once, at the cost of doing so; 0: none. `progress` is told (examples, at most).
 
         Raises an error of `curenu.errors` before anything is written.
         """
+        if check_drift < 0:
+            raise BadRequest(f"check_drift={check_drift}.", "0 for never, or every how many.")
         with self.store.exclusive():
             self.refresh()
             known = self._known(request, forget)
             if known is not None:
                 return SessionResult(self.load(known.after), known, repeated=True)
             asked = self.prepare(
-                forget, method, seed=seed, only=only, progress=progress, on_step=on_step
-            )
+                forget, method, seed=seed, only=only, anchor=anchor, progress=progress,
+                on_step=on_step,
+            )  # fmt: skip
             erasure = erase(asked.problem, asked.method, seed=asked.seed)
             model = with_parameters(self.model, asked.risk.parameters, erasure.theta)
             weights = pack(model.state_dict())
-            record = self._record(request, only, asked, erasure, weights)
+            record = self._record(request, asked, erasure, weights)
+            if not record.retrains:
+                due = check_drift and (record.number - self.base) % check_drift == 0
+                drift = measure(
+                    chain_of(self, (*self.records, record), model),
+                    anchored=asked.anchored,
+                    once=asked.method if due else None,
+                )
+                record = record.model_copy(update={"drift": drift})
             self.store.commit(record, weights)
             self.refresh()
         return SessionResult(self.model, record)
+
+    def drift(self, method: str | Method = "stocurenu", *, check: bool = True) -> DriftRecord:
+        """Where the sequence stands now; nothing is written.
+
+        With `check`, `method` erases all that went since the model was last trained at once,
+        for comparison, at the cost of such a request. Raises `BadRequest` when nothing has
+        been erased since.
+        """
+        self.refresh()
+        if not self.records[self.base :]:
+            raise BadRequest("Nothing was erased since the model was trained.", "a request first.")
+        chosen = resolve_method(method)
+        chain = chain_of(self, self.records, self.model)
+        return measure(
+            chain,
+            anchored=chosen.plan(chain.at_once).anchored,
+            once=chosen if check else None,
+        )
 
     def oracle(self, number: int, *, progress: Progress | None = None) -> Oracle:
         """The `number`-th model retrained without what is erased; kept, trained only once."""
@@ -228,7 +241,6 @@ class Session(Run):
     def _record(
         self,
         request: str | None,
-        only: str | Sequence[str] | None,
         asked: Request,
         erasure: Erasure,
         weights: Packed,
@@ -241,7 +253,7 @@ class Session(Run):
             ids=tuple(self._id(position) for position in asked.positions),
             method=name,
             arguments=arguments,
-            only=only if only is None or isinstance(only, str) else tuple(only),
+            only=asked.only,
             seed=asked.seed,
             before=self.current,
             after=weights.name,
@@ -251,6 +263,9 @@ class Session(Run):
             certificate=erasure.certificate,
             trace=erasure.trace,
             notes=erasure.notes,
+            anchor=asked.anchor,
+            penalty_before=asked.problem.penalty,
+            penalty=erasure.penalty,
         )
 
     def _known(
@@ -286,15 +301,3 @@ def _check_finite(model: nn.Module) -> None:
             f"Training ended in NaN or Inf, first in {bad[0]}.",
             "a smaller learning rate, or cleaning the data.",
         )
-
-
-def counter(progress: Progress, total: int) -> Callable[[int], None]:
-    """A meter's listener that tells `progress` (examples passed, at most `total`)."""
-    done = 0
-
-    def passed(examples: int) -> None:
-        nonlocal done
-        done += examples
-        progress(min(done, total), total)
-
-    return passed

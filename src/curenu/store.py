@@ -17,6 +17,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from curenu.atomic import PARTIAL, replace_file
+from curenu.distributed import by_first, held_by_first
 from curenu.errors import RunBroken
 from curenu.records import (
     FORMAT,
@@ -55,7 +56,8 @@ class FolderStore:
     Weights are named by the hash of their content, which is verified when they are read.
     Every file is written beside its place and renamed, so a reader sees the old or the new
     one. A request is granted by the rename of the ledger: weights of a killed run that no
-    record names are harmless and removed by the next commit.
+    record names are harmless and removed by the next commit. Of several processes the first
+    writes, and the others wait for what came of it.
 
     Raises `RunBroken` for a folder that is corrupt, foreign, in use or cannot be written.
     """
@@ -63,6 +65,7 @@ class FolderStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
+    @by_first
     def check_free(self) -> None:
         """Raise `RunBroken` if the folder holds anything but leftovers of a killed creation."""
         if self.folder.exists() and not self.folder.is_dir():
@@ -84,6 +87,7 @@ class FolderStore:
                 "a new or an empty folder.",
             )
 
+    @by_first
     def create(self, description: RunDescription, start: Packed) -> None:
         """Write the first weights and an empty ledger; `task.toml` comes last and founds it."""
         self.check_free()
@@ -142,6 +146,7 @@ class FolderStore:
         """The weights of that name, verified by their hash."""
         return _unpack(self._path(name), name)
 
+    @by_first
     def commit(self, record: RequestRecord, weights: Packed) -> None:
         """Grant a request: weights first, then the ledger, whose rename is the commit."""
         records = self.ledger()
@@ -172,6 +177,7 @@ class FolderStore:
             raise RunBroken(f"{path} is of another configuration.", f"deleting {path}.")
         return record, _unpack(path.with_suffix(".safetensors"), record.weights)
 
+    @by_first
     def keep_oracle(
         self, configuration: Mapping[str, Any], weights: Packed, seconds: float
     ) -> OracleRecord:
@@ -186,6 +192,7 @@ class FolderStore:
             replace_file(path, record.model_dump_json(indent=2).encode())
         return record
 
+    @held_by_first
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the run for one writer; the system lets go of it when a process dies."""
@@ -204,6 +211,7 @@ class FolderStore:
         finally:
             os.close(handle)
 
+    @by_first
     def write(self, name: str, content: str) -> Path:
         """Write a result such as `results.json` beside the state, atomically."""
         path = self.folder / name

@@ -14,7 +14,15 @@ from curenu.erasure import StepRecord
 from curenu.report import COLUMNS, Report, Row, SpectrumView, cells, document, markdown, number
 
 ROWS = (
-    Row("do nothing", (Finding("FA", 0.95, (0.9, 1.0), 0.88), Finding("JSD f", 0.08, None, 0.006))),
+    Row(
+        "do nothing",
+        (
+            Finding("Rf", 1.4, (1.3, 1.5), 1.0),
+            Finding("G loss", 0.0),
+            Finding("FA", 0.95, (0.9, 1.0), 0.88),
+            Finding("JSD f", 0.08, None, 0.006),
+        ),
+    ),
     Row(
         "curenu",
         (Finding("FA", 0.9), Finding("JSD f", 0.02, None, 0.006)),
@@ -47,10 +55,13 @@ def test_cells_follow_the_headings() -> None:
     assert by_heading["FA"] == "0.900"
     assert by_heading["products"] == "60"
     assert by_heading["RA"] == "–"
+    nothing = dict(zip([c.heading for c in COLUMNS], lines[0], strict=True))
+    assert (nothing["Rf"], nothing["G loss"], nothing["Rr"]) == ("1.40 ± 0.10", "0.00", "–")
 
 
 def test_what_is_not_finite_is_said() -> None:
-    assert cells(ROWS)[2][8] == "∞"
+    place = [column.heading for column in COLUMNS].index("|update|")
+    assert cells(ROWS)[2][place] == "∞"
     assert number(float("nan")) == "NaN"
     assert number(-float("inf")) == "−∞"
     assert number(None) == "–"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from curenu.cli.choice import build_method, complete_method, read_ids, words_in, words_of
 from curenu.cli.console import note, print_json, progress_bar, stdout
+from curenu.cli.drift import drift_lines
 from curenu.errors import BadRequest
 from curenu.estimate import Estimate, estimate
 from curenu.identity import derived_seed
@@ -19,6 +21,22 @@ from curenu.session import Request, Session
 from curenu.tasks import class_ids, random_ids
 
 __all__ = ["unlearn"]
+
+
+class Anchor(StrEnum):
+    """Where the anchored objective is built."""
+
+    LAST = "last"
+    FIRST = "first"
+
+
+AnchorOption = Annotated[
+    Anchor, typer.Option(help="Model the objective is built at: the last release, or the first.")
+]
+CheckOption = Annotated[
+    bool, typer.Option("--check-drift", help="Compare with erasing everything at once.")
+]
+EveryOption = Annotated[int, typer.Option(min=0, help="Do so at every so many requests; 0: never.")]
 
 
 def unlearn(
@@ -45,6 +63,9 @@ def unlearn(
     request: Annotated[
         str | None, typer.Option(help="A name: the same request twice is granted once.")
     ] = None,
+    anchor: AnchorOption = Anchor.LAST,
+    check_drift: CheckOption = False,
+    check_every: EveryOption = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and estimate only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
@@ -59,7 +80,7 @@ def unlearn(
     ways = {"--ids": ids, "--ids-file": ids_file, "--classes": classes, "--random": random}
     forget = _selected(session, number, {k: v for k, v in ways.items() if v is not None}, share)
     if known is None:
-        asked = session.prepare(forget, chosen, seed=seed, only=only)
+        asked = session.prepare(forget, chosen, seed=seed, only=only, anchor=anchor.value)
         needed = estimate(asked.risk, chosen.plan(asked.problem))
         if dry_run:
             _print_plan(asked, needed, as_json)
@@ -67,7 +88,14 @@ def unlearn(
         note(_plan_text(asked, needed))
     with progress_bar(f"erasing by {method}") as progress:
         result = session.unlearn(
-            forget, chosen, seed=seed, request=request, only=only, progress=progress
+            forget,
+            chosen,
+            seed=seed,
+            request=request,
+            only=only,
+            anchor=anchor.value,
+            check_drift=1 if check_drift else check_every,
+            progress=progress,
         )
     if result.repeated:
         note(f"request {result.record.request!r} had been granted before; nothing was done")
@@ -145,3 +173,6 @@ def _print_record(record: RequestRecord, as_json: bool) -> None:
             f"lambda_min {found.lambda_min:.3g} ± {found.lambda_min_residual:.2g}, measured on "
             f"{found.examples} of {found.population} examples."
         )
+    if record.drift is not None:
+        for line in drift_lines(record.drift):
+            stdout().print(line, highlight=False)

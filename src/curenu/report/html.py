@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -11,7 +12,7 @@ from curenu.report.plots import SpectrumView, damping_plot, spectrum_plot, updat
 from curenu.report.row import Row
 from curenu.report.table import COLUMNS, cells, number
 
-__all__ = ["Report"]
+__all__ = ["Report", "render"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,8 @@ class Report:
 
     def html(self) -> str:
         """The page, with its plots inside and nothing fetched from elsewhere."""
-        environment = Environment(
-            loader=PackageLoader("curenu.report"), autoescape=True, undefined=StrictUndefined
-        )
-        return environment.get_template("report.html").render(
+        return render(
+            "report.html",
             title=self.title,
             facts=self.facts,
             columns=COLUMNS,
@@ -40,6 +39,14 @@ class Report:
             floor=_floor(self.rows),
             number=number,
         )
+
+
+def render(template: str, **values: Any) -> str:
+    """The page that a template of this package makes of `values`."""
+    environment = Environment(
+        loader=PackageLoader("curenu.report"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template(template).render(**values)
 
 
 def _floor(rows: Sequence[Row]) -> str | None:

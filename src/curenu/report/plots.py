@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from curenu.report.row import Row
 from curenu.report.table import number
 
-__all__ = ["SpectrumView", "damping_plot", "spectrum_plot", "update_plot"]
+__all__ = ["SpectrumView", "damping_plot", "figure", "spectrum_plot", "update_plot"]
 
 _INK, _ACCENT, _WARM = "#5f6b7a", "#2f6fb5", "#c2562d"
 _STYLE: Any = {
@@ -61,7 +61,7 @@ def spectrum_plot(view: SpectrumView) -> str:
     threshold = max(largest * 1e-5, 1e-12)
     edges = _symlog_edges(threshold, largest)
     share, _ = np.histogram(view.values, bins=edges, weights=view.weights)
-    with _figure(7.2, 2.6) as (axes, finish):
+    with figure(7.2, 2.6) as (axes, finish):
         axes.set_xscale("symlog", linthresh=threshold)
         colours = [_WARM if right <= threshold else _ACCENT for right in edges[1:]]
         axes.bar(edges[:-1], share, width=np.diff(edges), align="edge", color=colours, linewidth=0)
@@ -82,7 +82,7 @@ def damping_plot(rows: Sequence[Row]) -> str | None:
     lines = {name: points for name, points in lines.items() if points}
     if not lines:
         return None
-    with _figure(7.2, 2.6) as (axes, finish):
+    with figure(7.2, 2.6) as (axes, finish):
         for (name, points), marker in zip(lines.items(), "osD^v" * len(lines), strict=False):
             axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, label=name)
         axes.set_yscale("log")
@@ -100,7 +100,7 @@ def update_plot(rows: Sequence[Row]) -> str | None:
     widths = np.array([v if math.isfinite(v) and v > 0 else np.nan for v in sizes.values()])
     if np.isnan(widths).all():
         return None
-    with _figure(7.2, 0.5 + 0.32 * len(sizes)) as (axes, finish):
+    with figure(7.2, 0.5 + 0.32 * len(sizes)) as (axes, finish):
         places = np.arange(len(sizes))
         axes.barh(places, widths, color=_ACCENT, height=0.6)
         axes.set_xscale("log")
@@ -121,7 +121,8 @@ def _symlog_edges(threshold: float, largest: float) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Axes, Finish]]:
+def figure(width: float, height: float) -> Iterator[tuple[Axes, Finish]]:
+    """Axes of a size in inches, in the report's style, and what turns them into SVG text."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)

@@ -39,8 +39,37 @@ def _finding(name: str, digits: int = 3) -> Callable[[Row], str]:
     return cell
 
 
+def _with_spread(name: str, digits: int = 2) -> Callable[[Row], str]:
+    """The value and half of its 95 % interval."""
+
+    def cell(row: Row) -> str:
+        found = row.finding(name)
+        if found is None or found.interval is None:
+            return "–" if found is None else number(found.value, digits)
+        half = (found.interval[1] - found.interval[0]) / 2
+        return f"{number(found.value, digits)} ± {number(half, digits)}"
+
+    return cell
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("model", "Do nothing is the trained model, oracle one retrained.", lambda r: r.name),
+    Column(
+        "Rf",
+        "Divergence from the oracles on the forget set over that between two oracles; 1 is as "
+        "close as two retrainings are to each other.",
+        _with_spread("Rf"),
+    ),
+    Column("Rr", "The same on the retain set.", _with_spread("Rr")),
+    Column("Rt", "The same on the test set.", _with_spread("Rt")),
+    Column(
+        "G acc",
+        "Part of the gap in forget accuracy between trained model and oracles that was closed; 1 "
+        "is all, 0 nothing, below 0 worse than nothing.",
+        _with_spread("G accuracy"),
+    ),
+    Column("G loss", "The same for the mean loss on the forget set.", _with_spread("G loss")),
+    Column("G margin", "The same for the mean log odds.", _with_spread("G margin")),
     Column("FA", "Accuracy on the forget set; aim at the oracle's, not at zero.", _finding("FA")),
     Column("RA", "Accuracy on the retain set.", _finding("RA")),
     Column("TA", "Accuracy on the test set.", _finding("TA")),

@@ -1,0 +1,208 @@
+"""How far a sequence of requests has drifted, and whether to retrain now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from curenu.audits import Outputs, jensen_shannon
+from curenu.curvature import length
+from curenu.erasure import ErasureProblem, Method
+from curenu.errors import BadRequest, UnsupportedModel
+from curenu.facade import erase
+from curenu.identity import derived_seed
+from curenu.objective import AnchoredRisk, EmpiricalRisk
+from curenu.records import AimReached, DriftCheck, DriftRecord, RequestRecord
+from curenu.run import Run
+from curenu.status import Advice, Status
+from curenu.tasks import Task
+
+__all__ = [
+    "COST_LIMIT",
+    "DRIFT_LIMIT",
+    "NOISE_LIMIT",
+    "SHARE_LIMIT",
+    "STUCK_LIMIT",
+    "Chain",
+    "advise",
+    "chain_of",
+    "measure",
+]
+
+COST_LIMIT = 1.0
+"""Seconds of all requests over those of one retraining: from here on it would have cost no more."""
+
+SHARE_LIMIT = 0.2
+"""Share of the examples erased. The largest erasure that the benchmarks compare with retraining
+is 18 % (90 % of two of ten classes); beyond it nothing is known of the anchored objective."""
+
+STUCK_LIMIT = 2
+"""Requests that ended without a step. One may be a small request in a noisy sample."""
+
+NOISE_LIMIT = 2.0
+"""Standard errors by which the objective must have fallen: a one-sided error of about 2 %."""
+
+DRIFT_LIMIT = 1.0
+"""Divergence between sequence and one-shot erasure over that of the latter from the first model:
+at 1 the sequence errs by as much as there was to erase."""
+
+_SAMPLES, _SIZE = 8, 128  # independent samples of the objective, retained examples in each
+_OUTPUTS = 1024  # examples whose outputs are compared, of the retained and of the erased
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The requests since a model was last trained, and where they led.
+
+    `risk` is over all examples, a function of what the requests may have moved; its start is
+    that model. `theta` `[d]` is the model now; `erased` went since, `retained` stay.
+    `retraining` is the seconds of one training, 0 if unknown.
+    """
+
+    task: Task
+    risk: EmpiricalRisk
+    theta: Tensor
+    requests: Sequence[RequestRecord]
+    erased: Sequence[int]
+    retained: Sequence[int]
+    retraining: float
+    seed: int
+
+    @property
+    def at_once(self) -> ErasureProblem:
+        """Erasing everything that went from the model that was last trained."""
+        return ErasureProblem(
+            self.risk.start, self.risk.subset(self.retained), self.risk.subset(self.erased)
+        )
+
+
+def chain_of(run: Run, records: Sequence[RequestRecord], model: nn.Module) -> Chain:
+    """The requests of `records` since the last retraining on `run`, which led to `model`."""
+    base = run.base
+    requests = records[base:]
+    choices = {record.only for record in requests}
+    risk = run.risk(run.base_model, choices.pop() if len(choices) == 1 else None)
+    gone = {p for record in records for p in record.positions}
+    return Chain(
+        task=run.task,
+        risk=risk,
+        theta=risk.parameters.flatten(dict(model.named_parameters())),
+        requests=requests,
+        erased=sorted(p for record in requests for p in record.positions),
+        retained=[p for p in range(run.description.examples) if p not in gone],
+        retraining=records[base - 1].cost.seconds if base else run.description.seconds,
+        seed=run.description.seed,
+    )
+
+
+def measure(chain: Chain, *, anchored: bool, once: Method | None = None) -> DriftRecord:
+    """The drift of a chain of one request or more, with the advice it gives.
+
+    With `anchored`, gradient and decrease of the anchored objective of everything erased, at
+    the first model, on eight samples of 128 retained and 32 erased examples: about as many
+    gradients and twice as many values, and a gradient of every erased example. With `once`,
+    the method that erases all of it at once for comparison: the cost of such a request.
+    """
+    start = chain.risk.start
+    seconds = sum(record.cost.seconds for record in chain.requests)
+    with chain.risk.meter.measure() as spent:
+        found = DriftRecord(
+            requests=len(chain.requests),
+            share=len(chain.erased) / (len(chain.erased) + len(chain.retained)),
+            path=sum(record.update_norm for record in chain.requests),
+            distance=length(chain.theta - start),
+            ratio=seconds / chain.retraining if chain.retraining else None,
+            check=None if once is None else _check(chain, once),
+            aim=_aim(chain) if anchored else None,
+        )
+        found = found.model_copy(update={"cost": spent()})
+    advice = advise(found, [record.status for record in chain.requests])
+    return found.model_copy(update={"advice": advice})
+
+
+def advise(drift: DriftRecord, statuses: Sequence[Status]) -> tuple[Advice, ...]:
+    """Every reason to retrain that the figures of a sequence give; empty in an ordinary one."""
+    aim, check = drift.aim, drift.check
+    reasons = {
+        Advice.COST: drift.ratio is not None and drift.ratio >= COST_LIMIT,
+        Advice.SHARE: drift.share > SHARE_LIMIT,
+        Advice.STUCK: list(statuses).count(Status.NO_GAIN) >= STUCK_LIMIT,
+        Advice.NOISE: aim is not None and aim.gain <= NOISE_LIMIT * aim.gain_error,
+        Advice.DRIFTED: check is not None and _drifted(check),
+    }
+    return tuple(advice for advice, given in reasons.items() if given)
+
+
+def _drifted(check: DriftCheck) -> bool:
+    """By outputs, which count; by parameters where outputs cannot be compared."""
+    if check.divergence is None or check.first_divergence is None:
+        return check.distance > DRIFT_LIMIT * check.first_distance
+    return check.divergence > DRIFT_LIMIT * check.first_divergence
+
+
+def _aim(chain: Chain) -> AimReached:
+    """Gradient and decrease of the anchored objective, each with its standard error."""
+    problem, theta = chain.at_once, chain.theta
+    whole = AnchoredRisk(problem.retain, problem.forget, problem.start)
+    generator = _generator(chain, len(chain.requests))
+    count = _SAMPLES if whole.size > _SIZE else 1
+    total, squares, gains = torch.zeros_like(theta), 0.0, []
+    samples = [whole.sample(_SIZE, generator) for _ in range(count)]
+    for sample in samples:
+        gradient = sample.gradient(theta)
+        total.add_(gradient, alpha=1 / count)
+        squares += length(gradient) ** 2 / count
+        gains.append(float(sample.value(problem.start) - sample.value(theta)))
+    spread = max(0.0, squares - length(total) ** 2)
+    return AimReached(
+        gradient_norm=length(total),
+        gradient_error=(spread / (count - 1)) ** 0.5 if count > 1 else 0.0,
+        first_gradient_norm=length(samples[0].gradient(problem.start)),
+        gain=float(np.mean(gains)),
+        gain_error=float(stats.sem(gains)) if count > 1 else 0.0,
+        examples=count * min(_SIZE, whole.size),
+    )
+
+
+def _check(chain: Chain, method: Method) -> DriftCheck:
+    """The one-shot erasure of the union beside the sequence, on outputs of a fixed sample."""
+    problem = chain.at_once
+    once = erase(problem, method, seed=derived_seed(chain.seed, "at once", 0))
+    generator = _generator(chain, 0)
+    parts = [part.sample(_OUTPUTS, generator) for part in (problem.retain, problem.forget)]
+    looked = chain.risk.subset(torch.cat([part.ids for part in parts]))
+    now, then, first = (
+        _logits(chain.task, looked, theta) for theta in (chain.theta, once.theta, problem.start)
+    )
+    return DriftCheck(
+        distance=length(chain.theta - once.theta),
+        first_distance=length(once.theta - problem.start),
+        divergence=_divergence(now, then),
+        first_divergence=_divergence(then, first),
+        examples=looked.size,
+        cost=once.cost,
+    )
+
+
+def _logits(task: Task, objective: EmpiricalRisk, theta: Tensor) -> Tensor | None:
+    """Logits of decisions between classes; None for a task that makes none."""
+    try:
+        found = objective.outputs(theta)
+        return Outputs(*(task.decisions(*found) if task.decisions else found)).logits
+    except (BadRequest, UnsupportedModel):  # mappings, or targets that are no classes
+        return None
+
+
+def _divergence(first: Tensor | None, second: Tensor | None) -> float | None:
+    if first is None or second is None:
+        return None
+    return float(jensen_shannon(first, second).mean())
+
+
+def _generator(chain: Chain, number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derived_seed(chain.seed, "drift", number))
