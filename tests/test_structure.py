@@ -12,9 +12,11 @@ import curenu
 SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
-    "parameters", "objective", "checks", "tasks", "session", "run", "facade", "demo", "evaluation",
+    "parameters", "objective", "checks", "tasks", "session", "run", "drift", "facade", "demo",
+    "evaluation",
+    "bench",
 )  # fmt: skip
-FILES_ALLOWED = ("store", "atomic", "tasks", "cli", "identity", "records")
+FILES_ALLOWED = ("store", "atomic", "user_file", "tasks", "bench", "cli", "identity", "records")
 
 
 def place(path: Path) -> str:

@@ -17,7 +17,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
     Raises `OSError` as the system gives it; what was at `path` is then still there.
     """
-    partial = path.with_name(path.name + PARTIAL)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")  # each writer has its own
     try:
         with partial.open("wb") as file:
             file.write(content)

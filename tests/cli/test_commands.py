@@ -112,6 +112,33 @@ def test_a_method_reports_its_certificate_for_what_it_is(folder: Path) -> None:
     assert "64 of 1436 examples" in result.stdout
 
 
+def test_a_sequence_shows_its_drift_and_an_ordinary_one_no_advice(folder: Path) -> None:
+    method = ["--set", "max_steps=1", "--set", "sample_size=64"]
+    first = answer("unlearn", folder, "--ids", "1,2,3", *method)
+    assert first["anchor"] == "last"
+    assert first["drift"]["requests"] == 1
+    assert first["drift"]["advice"] == []
+    assert first["drift"]["check"] is None
+    shown = run(
+        "unlearn", folder, "--ids", "4,5", "--anchor", "first", "--check-drift", *method
+    ).stdout.replace("\n", " ")
+    for words in ("Sequence: 2 requests", "Aim: objective lower by", "Against erasing at once"):
+        assert words in shown
+    assert "Retrain:" not in shown
+    record = Session.open(folder).records[-1]
+    assert record.anchor == "first"
+    third = answer("unlearn", folder, "--ids", "6", "--check-every", "2", *method)
+    assert third["drift"]["check"] is None
+
+
+def test_advice_to_retrain_is_printed_and_in_the_json(folder: Path) -> None:
+    """More than a fifth of the examples in one request."""
+    found = answer("unlearn", folder, "--random", "0.25", *QUICK)
+    assert "SHARE" in found["drift"]["advice"]
+    shown = run("unlearn", folder, "--ids", str(Session.open(folder).retained[0]), *QUICK).stdout
+    assert "Retrain: more of the data is gone" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -135,6 +162,9 @@ def test_a_method_reports_its_certificate_for_what_it_is(folder: Path) -> None:
         (["--ids", "1", "--set", "penalty=-1"], 2, "penalty"),
         (["--ids", "1", "--only", "nowhere"], 2, "matches no parameter"),
         (["--ids", "1", "--seed", "x"], 2, "seed"),
+        (["--ids", "1", "--anchor", "second"], 2, "anchor"),
+        (["--ids", "1", "--check-every", "-1"], 2, "check-every"),
+        (["--ids", "1", "--anchor", "first", "--method", "fine-tune"], 2, "does not minimise"),
         (["--ids", "1", "--method", "fine-tune", "--set", "learning_rate=1e30"], 5, "diverged|NaN"),
     ],
 )

@@ -15,6 +15,7 @@ from curenu.cli import app
 from curenu.demo import choose_task, methods_for
 from curenu.errors import IllPosed
 from curenu.methods import CuReNU, FineTune, PseudoInverseNewton, StoCuReNU
+from curenu.report import COLUMNS
 from curenu.session import Session
 
 
@@ -41,13 +42,32 @@ def folder(erased: Path, tmp_path: Path) -> Path:
 def test_an_evaluation_prints_one_table_and_keeps_results(folder: Path) -> None:
     result = run("evaluate", folder)
     assert result.exit_code == 0, result.output
-    for words in ("do nothing", "oracle (retrained)", "fine-tune, stocurenu", "ToW", "JSD f"):
+    for words in (
+        "do nothing",
+        "oracle (retrained)",
+        "fine-tune, stocurenu",
+        "ToW",
+        "Rf",
+        "G loss",
+        " ± ",
+    ):
         assert words in result.stdout
     results = json.loads((folder / "results.json").read_text())
     assert results["context"]["erased"] == 120
     assert len(results["rows"]) == 3
     assert "<table>" in (folder / "report.html").read_text()
     assert Session.open(folder).erased == tuple(range(120))
+
+
+def test_the_table_fits_a_terminal_of_80_columns(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = run("evaluate", folder)
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "…" not in result.stdout
+    for column in COLUMNS:
+        assert column.heading in result.stdout
 
 
 def test_an_evaluation_as_json_is_what_is_kept(folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from curenu.cli.bench import bench
 from curenu.cli.console import CommandGroup
 from curenu.cli.demo import demo
 from curenu.cli.evaluate import evaluate
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, unlearn, evaluate, spectrum, methods):
+for command in (demo, train, unlearn, evaluate, spectrum, methods, bench):
     app.command()(command)
 
 

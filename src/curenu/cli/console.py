@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from typer.core import TyperGroup
 
+from curenu.distributed import joined, rank
 from curenu.errors import BadRequest, CurenuError, MissingData, RunBroken
 
 __all__ = ["CommandGroup", "note", "print_json", "progress_bar", "stderr", "stdout"]
@@ -47,7 +48,8 @@ def stderr() -> Console:
 
 def print_json(content: Any) -> None:
     """The one JSON document a command prints with `--json`."""
-    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+    if rank() == 0:
+        typer.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
 def note(text: str) -> None:
@@ -66,7 +68,7 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     console = stderr()
-    hidden = not console.is_terminal
+    hidden = not console.is_terminal or console.quiet
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         shown = bar.add_task(text, total=None)
 
@@ -86,7 +88,8 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with joined():
+                return super().invoke(ctx)
         except CurenuError as error:
             if os.environ.get("CURENU_DEBUG") == "1":
                 raise
@@ -100,13 +103,15 @@ class CommandGroup(TyperGroup):
 
 def _print_error(error: CurenuError) -> None:
     console = stderr()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # any of them may have found it
+        console.print(f"process {os.environ.get('RANK')}:", end=" ")
     for head, text in (("error", error.problem), ("try", error.remedy)):
         console.print(f"[bold red]{head}:[/]", end=" ")
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr)
+    console = Console(stderr=stderr, quiet=rank() > 0)  # the first process speaks for all
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        return Console(stderr=stderr, width=_WIDE)
+        return Console(stderr=stderr, quiet=console.quiet, width=_WIDE)
     return console

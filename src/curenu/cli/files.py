@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from curenu.atomic import replace_file
+from curenu.distributed import by_first
 from curenu.errors import BadRequest
 
 __all__ = ["check_place", "make_folder", "write_text"]
@@ -28,6 +29,7 @@ def make_folder(folder: Path) -> None:
         raise BadRequest(f"Cannot use {folder}: {error.strerror}.", "another folder.") from error
 
 
+@by_first
 def write_text(path: Path, text: str) -> None:
     """Write `text` at `path`, whole or not at all, or raise `BadRequest` saying why not."""
     try:

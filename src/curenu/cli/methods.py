@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from curenu.cli.choice import default_of, settable
 from curenu.cli.console import print_json, stdout
 from curenu.methods import METHODS
+from curenu.methods.choice import default_of, settable
 from curenu.records import plain
 
 __all__ = ["methods"]

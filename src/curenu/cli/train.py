@@ -11,6 +11,7 @@ from curenu.cli.choice import complete_task
 from curenu.cli.console import note, print_json, progress_bar, stdout
 from curenu.records import Value
 from curenu.session import Session
+from curenu.tasks import TASKS
 
 __all__ = ["train"]
 
@@ -19,7 +20,8 @@ def train(
     task: Annotated[
         str,
         typer.Argument(
-            help="A built-in task or `path/to/file.py:function`.", autocompletion=complete_task
+            help=f"{', '.join(TASKS)}, or `path/to/file.py:function`.",
+            autocompletion=complete_task,
         ),
     ],
     run: Annotated[Path, typer.Argument(help="The new run folder.")],

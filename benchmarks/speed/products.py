@@ -1,0 +1,94 @@
+"""A product against a gradient of the same micro-batches, and against two rivals."""
+
+from __future__ import annotations
+
+import statistics
+import warnings
+from typing import Any
+
+import torch
+from race import cnn, images, race, ratios
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.data import DataLoader, TensorDataset
+
+from curenu.objective import EmpiricalRisk
+
+__all__ = ["measure"]
+
+_ALL = 2**33  # bytes: every graph is kept
+
+
+def measure(*, smoke: bool) -> dict[str, Any]:
+    size, rounds, batches = (1024, 3, [256]) if smoke else (8192, 7, [64, 128, 256, 512, 1024])
+    return {
+        "examples": size,
+        "rounds": rounds,
+        "micro_batches": [_by_size(size, rounds, batch) for batch in batches],
+        "rivals": _rivals(size, rounds),
+    }
+
+
+def _risk(size: int, batch: int) -> EmpiricalRisk:
+    torch.manual_seed(0)
+    return EmpiricalRisk(
+        cnn(), TensorDataset(*images(size)), "cross_entropy", micro_batch_size=batch
+    )
+
+
+def _by_size(size: int, rounds: int, batch: int) -> dict[str, Any]:
+    risk = _risk(size, batch)
+    theta = risk.start
+    vector = torch.linspace(-1, 1, len(theta))
+    kept = risk.linearise(theta, memory_budget=_ALL)
+    assert kept.kept_graphs == -(-size // batch)
+    gauss_newton = risk.linearise(theta, curvature="gauss_newton")
+    seconds = race(
+        {
+            "gradient": lambda: risk.gradient(theta),
+            "value": lambda: risk.value(theta),
+            "Hessian": lambda: risk.hvp(theta, vector),
+            "Hessian, kept graphs": lambda: kept @ vector,
+            "Gauss-Newton": lambda: gauss_newton @ vector,
+        },
+        rounds,
+    )
+    return {
+        "micro_batch": batch,
+        "gradient_seconds": statistics.median(seconds["gradient"]),
+        "ratio_to_gradient": ratios(seconds, "gradient"),
+    }
+
+
+def _rivals(size: int, rounds: int) -> dict[str, Any]:
+    """Both do the same work: the Hessian of the mean loss over the same images, times v.
+
+    Torch's function takes all images at once, as it is called where it is used; curvlinops
+    streams the micro-batches of 256 that ours does.
+    """
+    risk = _risk(size, 256)
+    theta = risk.start
+    vector = torch.linspace(-1, 1, len(theta))
+    model, loss = cnn(), nn.CrossEntropyLoss()
+    inputs, labels = images(size)
+
+    def whole(point: Tensor) -> Tensor:
+        return loss(functional_call(model, risk.parameters.unflatten(point), (inputs,)), labels)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the package's own imports
+        from curvlinops import HessianLinearOperator
+    data = list(DataLoader(TensorDataset(inputs, labels), batch_size=256))
+    parameters = list(model.parameters())
+    operator = HessianLinearOperator(model, loss, parameters, data, check_deterministic=False)
+    seconds = race(
+        {
+            "ours": lambda: risk.hvp(theta, vector),
+            "torch.autograd.functional.hvp": lambda: torch.autograd.functional.hvp(
+                whole, theta, vector
+            ),
+            "curvlinops": lambda: operator @ vector,
+        },
+        rounds,
+    )
+    return ratios(seconds, "ours")

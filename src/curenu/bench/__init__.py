@@ -1,0 +1,35 @@
+"""Benchmarks: methods × erasures × networks against retrained oracles, from one configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from curenu.atomic import replace_file
+from curenu.bench.config import Config, load_config, shipped
+from curenu.bench.page import page
+from curenu.bench.runner import RESULTS, run
+from curenu.bench.summary import Figure, Line, lines_of
+from curenu.bench.tables import csv_table, markdown
+
+__all__ = [
+    "RESULTS",
+    "Config",
+    "Figure",
+    "Line",
+    "csv_table",
+    "lines_of",
+    "load_config",
+    "markdown",
+    "page",
+    "report",
+    "run",
+    "shipped",
+]
+
+
+def report(results: dict[str, Any], folder: Path) -> None:
+    """Write the page with plots and the tables beside the results they are made from."""
+    replace_file(folder / "report.html", page(results).encode())
+    replace_file(folder / "tables.md", markdown(results).encode())
+    replace_file(folder / "figures.csv", csv_table(results).encode())

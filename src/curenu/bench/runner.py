@@ -1,0 +1,257 @@
+"""Runs a configuration: networks, tuning, cells, audits over cells; what is done stays done."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib.metadata import version
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+import torch
+
+from curenu.bench.archive import Archive
+from curenu.bench.cell import NOTHING, ORACLE, Cell, Made, run_cell
+from curenu.bench.config import Config, ErasureConfig, MethodConfig
+from curenu.bench.degeneracy import Degeneracy, run_degeneracy
+from curenu.bench.ensemble import ensemble_audits
+from curenu.bench.tuning import Trial, run_trial
+from curenu.bench.workshop import Look, Training, Workshop, workshop
+from curenu.errors import RunBroken
+from curenu.evaluation import Stage
+
+__all__ = ["RESULTS", "run"]
+
+RESULTS = "results.json"
+
+Unit = Training | Look | Trial | Cell | Degeneracy
+T = TypeVar("T", bound=Unit)
+
+
+def run(
+    config: Config, name: str, out: Path, cache: Path, *, jobs: int, stage: Stage
+) -> dict[str, Any]:
+    """The results of a configuration as one JSON document, also written to `out`.
+
+    Trained networks are kept in `cache`, cells in `out`: a run that was killed goes on where
+    it was, and only failed cells are tried again. With `jobs` above 1 every process has one
+    thread, so that seconds are comparable with each other but not with a run of one job.
+
+    Raises the errors of configuration and data before anything is computed or written.
+    """
+    archive = Archive(out, config)
+    shop = Workshop(config, cache)
+    for erasure in config.erasures:
+        shop.request(erasure.name, False)
+        if _tuned(config, erasure):
+            shop.request(erasure.name, True)
+    archive.open()
+    with _workers(config, cache, jobs) as submit:
+        broken = _train(shop, submit, stage)
+        _look(shop, submit, stage)
+        chosen = _tune(shop, archive, submit, stage)
+        records = _cells(shop, archive, submit, stage, chosen)
+        looked = _degeneracy(shop, archive, submit, stage) if config.degeneracy else None
+    results = {
+        "name": name,
+        "config": config.model_dump(mode="json"),
+        "curenu": version("curenu"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": "cpu",
+        "cores": os.cpu_count(),
+        "jobs": jobs,
+        "requests": {erasure.name: shop.sizes(erasure) for erasure in config.erasures},
+        "tuning": chosen,
+        "untrained": broken,
+        "cells": records,
+        "ensembles": ensemble_audits(config, archive, records),
+        "degeneracy": looked,
+    }
+    return archive.keep_results(RESULTS, results)
+
+
+Submit = Callable[[Iterable[Unit]], Iterator[tuple[Unit, Any]]]
+
+
+def _train(shop: Workshop, submit: Submit, stage: Stage) -> list[str]:
+    """Train what is not there yet; what cannot be trained is said, its cells will fail."""
+    wanted = [t for e in shop.config.erasures for t in shop.trainings(e)]
+    for erasure in shop.config.erasures:
+        if _tuned(shop.config, erasure):
+            wanted += shop.trainings(erasure, validation=True)
+    missing = {shop.key(training): training for training in wanted if not shop.kept(training)}
+    return [
+        f"{unit}: {made['failed']}"
+        for unit, made in _followed(submit, list(missing.values()), stage, "training networks")
+        if made
+    ]
+
+
+def _look(shop: Workshop, submit: Submit, stage: Stage) -> None:
+    """Outputs of networks that all cells share; where one fails, its cells will say why."""
+    for erasure in shop.config.erasures:
+        forms = (False, True) if _tuned(shop.config, erasure) else (False,)
+        looks = [look for form in forms for look in shop.looks(erasure, validation=form)]
+        for _ in _followed(submit, looks, stage, f"outputs of networks, {erasure.name}"):
+            pass
+
+
+def _tune(shop: Workshop, archive: Archive, submit: Submit, stage: Stage) -> list[dict[str, Any]]:
+    """The best arguments of every method with a grid, for every erasure."""
+    trials = [
+        Trial(erasure.name, method.title, tuple(point.items()))
+        for erasure in shop.config.erasures
+        for method in _tuned(shop.config, erasure)
+        for point in method.points()
+    ]
+    open_ = [trial for trial in trials if archive.note(repr(trial)) is None]
+    for unit, found in _followed(submit, open_, stage, "tuning"):
+        archive.keep_note(repr(unit), found)
+    chosen = []
+    for erasure in shop.config.erasures:
+        for method in _tuned(shop.config, erasure):
+            own = [t for t in trials if (t.erasure, t.method) == (erasure.name, method.title)]
+            tried = [(trial, archive.note(repr(trial)) or {}) for trial in own]
+            able = [(trial, f["score"]) for trial, f in tried if f.get("score") is not None]
+            best = min(able, key=lambda pair: pair[1])[0] if able else own[0]
+            chosen.append(
+                {
+                    "erasure": erasure.name,
+                    "method": method.title,
+                    "arguments": dict(best.arguments),
+                    "trials": [{"arguments": dict(t.arguments), **found} for t, found in tried],
+                }
+            )
+    return chosen
+
+
+def _cells(
+    shop: Workshop,
+    archive: Archive,
+    submit: Submit,
+    stage: Stage,
+    chosen: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """The record of every cell, in the order of the configuration."""
+    cells = [cell for erasure in shop.config.erasures for cell in _of(shop, erasure, chosen)]
+    missing = [cell for cell in cells if archive.cell(cell) is None]
+    failed: dict[Cell, dict[str, Any]] = {}
+    for unit, made in _followed(submit, missing, stage, "erasing and auditing"):
+        if isinstance(made, Made):
+            archive.keep_cell(unit, made)
+        else:
+            failed[unit] = {**dataclasses.asdict(unit), **made, "arguments": dict(unit.arguments)}
+            archive.keep_cell(unit, Made(failed[unit], {}))
+    return [failed.get(cell) or archive.cell(cell) or {} for cell in cells]
+
+
+def _degeneracy(
+    shop: Workshop, archive: Archive, submit: Submit, stage: Stage
+) -> dict[str, Any] | None:
+    """The curvature along training, for the first erasure and network."""
+    unit = Degeneracy(shop.config.erasures[0].name, shop.config.trained[0])
+    known = archive.note(repr(unit))
+    if known is None:
+        for _, known in _followed(submit, [unit], stage, "curvature along training"):
+            archive.keep_note(repr(unit), known)
+    return known
+
+
+def _of(shop: Workshop, asked: ErasureConfig, chosen: list[dict[str, Any]]) -> list[Cell]:
+    config, erasure = shop.config, asked.name
+    cells = [Cell(erasure, NOTHING, trained, 0) for trained in config.trained]
+    cells += [Cell(erasure, ORACLE, config.trained[0], seed) for seed in config.oracles]
+    for method in config.methods_of(asked):
+        tuned = [t for t in chosen if (t["erasure"], t["method"]) == (erasure, method.title)]
+        arguments = tuned[0]["arguments"] if tuned else method.arguments
+        cells += [
+            Cell(erasure, method.title, trained, seed, tuple(arguments.items()))
+            for trained in config.trained
+            for seed in config.seeds
+        ]
+    return cells
+
+
+def _tuned(config: Config, erasure: ErasureConfig) -> list[MethodConfig]:
+    return [method for method in config.methods_of(erasure) if method.grid]
+
+
+def _followed(submit: Submit, units: list[T], stage: Stage, text: str) -> Iterator[tuple[T, Any]]:
+    """Results as they come, with the progress told."""
+    if not units:
+        return
+    with stage(text) as progress:
+        progress(0, len(units))
+        for done, (unit, made) in enumerate(submit(units), start=1):
+            yield unit, made  # type: ignore[misc]
+            progress(done, len(units))
+
+
+@contextmanager
+def _workers(config: Config, cache: Path, jobs: int) -> Iterator[Submit]:
+    """A function that runs units here, or in `jobs` processes of one thread each."""
+    text, folder = config.model_dump_json(), str(cache.resolve())
+    if jobs == 1:
+        threads = torch.get_num_threads()
+        yield lambda units: ((unit, _work(text, folder, threads, unit)) for unit in units)
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
+
+        def submit(units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
+            waiting = {pool.submit(_work, text, folder, 1, unit): unit for unit in units}
+            for future in as_completed(waiting):
+                yield waiting[future], _result(future)
+
+        try:
+            yield submit
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise RunBroken(
+            "A worker process died, most likely for want of memory.",
+            "fewer `--jobs`, then the same command: what was finished is kept.",
+        ) from error
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed ends too, instead of waiting for work for ever."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def _work(config: str, folder: str, threads: int, unit: Unit) -> Any:
+    """One unit of work; a failure of its own is a result with the reason."""
+    shop = workshop(config, folder, threads)
+    try:
+        if isinstance(unit, Training):
+            return shop.train(unit)
+        if isinstance(unit, Look):
+            return shop.look(unit)
+        if isinstance(unit, Degeneracy):
+            return run_degeneracy(shop, unit)
+        return run_trial(shop, unit) if isinstance(unit, Trial) else run_cell(shop, unit)
+    except RunBroken:
+        raise
+    except Exception as error:  # whatever a method, task or user's code raises is its result
+        return {"failed": f"{type(error).__name__}: {error}"}

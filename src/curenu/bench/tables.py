@@ -1,0 +1,230 @@
+"""The comparison as text: Markdown for people, CSV for scripts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from curenu.bench.cell import NOTHING, ORACLE
+from curenu.bench.summary import Figure, Line, lines_of
+from curenu.report import number
+
+__all__ = [
+    "COLUMNS",
+    "LEGEND",
+    "Column",
+    "Shown",
+    "cells_of",
+    "csv_table",
+    "erased",
+    "markdown",
+    "marked",
+    "published",
+    "shown",
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, the figure under it, and what it means in plain words.
+
+    `judged` figures are compared with the oracles' own; the others describe.
+    """
+
+    heading: str
+    figure: str
+    meaning: str
+    digits: int = 2
+    judged: bool = True
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure as it is shown, and what it is marked with."""
+
+    text: str
+    best: bool = False
+    mark: str = ""
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("Rf", "Rf", "Divergence from the oracles on the forget set, in units of the oracles' "
+           "own; 1 is as close as two retrainings are to each other."),
+    Column("Rr", "Rr", "The same on the retain set."),
+    Column("Rt", "Rt", "The same on the test set."),
+    Column("G acc", "G accuracy", "Part of the gap in forget accuracy between trained model and "
+           "oracles that was closed; 1 is all, below 0 is further away than before."),
+    Column("G loss", "G loss", "The same for the mean loss on the forget set."),
+    Column("ToW", "ToW", "Agreement of three accuracies with the oracles'; 1 is all.", 3),
+    Column("FA", "FA", "Accuracy on the forget set; aim at the oracle's, not at zero.", 3),
+    Column("RA", "RA", "Accuracy on the retain set.", 3),
+    Column("TA", "TA", "Accuracy on the test set.", 3),
+    Column("RMIA", "RMIA AUC", "How well a membership attack tells forget from test examples; "
+           "aim at the oracle's."),
+    Column("U-LiRA", "U-LiRA AUC", "How well many models' margins tell unlearned from retrained "
+           "models; 0.5 is not at all."),
+    Column("KLoM", "KLoM 95 %", "Divergence of margins over many models, 95th percentile of "
+           "the forget examples; aim at the oracle's."),
+    Column("P f", "probability f", "Probability of the forgotten answers, a token; aim at the "
+           "oracle's."),
+    Column("Utility", "model utility", "Harmonic mean of answer probability, ROUGE-L and "
+           "truthfulness on what stays."),
+    Column("Quality", "forget quality", "p-value that truth ratios on the forget set are a "
+           "retrained model's; above 0.05 the test cannot tell."),
+    Column("|update|", "update_norm", "How far the weights moved.", judged=False),
+    Column("÷ retrain", "ratio", "Seconds over those of one retraining.", 3, judged=False),
+)  # fmt: skip
+
+LEGEND = (
+    "Bold: nearest to the oracle in its column, of all methods. "
+    "●: inside the oracle row's own interval, where doing nothing is not. "
+    "▾: further from the oracle than doing nothing, by more than both intervals."
+)
+
+_KINDS = {
+    "random": "drawn at random",
+    "classes": "of class {classes}",
+    "mislabelled": "drawn at random, those whose labels had been spoilt before training",
+    "groups": "all those of {count} people or other groups",
+}
+
+
+def shown(lines: Sequence[Line]) -> list[Column]:
+    """The columns that any of the lines has a figure for."""
+    return [c for c in COLUMNS if any(c.figure in line.figures for line in lines)]
+
+
+def cells_of(line: Line, columns: Sequence[Column] = COLUMNS) -> list[str]:
+    """The line's texts under `columns`: mean and half of the interval; a dash for none."""
+    return [_text(line.figures.get(column.figure), column.digits) for column in columns]
+
+
+def marked(lines: Sequence[Line], columns: Sequence[Column]) -> list[list[Shown]]:
+    """The cells of an erasure's lines, judged column by column as `LEGEND` says."""
+    judged = [_judged(lines, column) for column in columns]
+    return [[column[place] for column in judged] for place in range(len(lines))]
+
+
+def erased(results: dict[str, Any], name: str) -> str:
+    """What goes, in words: how many examples of how many, which, in how many rounds."""
+    erasure = next(e for e in results["config"]["erasures"] if e["name"] == name)
+    size = results["requests"][name]
+    words = _KINDS[erasure["kind"]].format(
+        classes=" and ".join(map(str, erasure["classes"])), count=erasure["count"]
+    )
+    part = ""
+    if erasure["kind"] == "classes":
+        share = erasure["share"]
+        part = "all those " if share == 1 else f"{share:.0%} of those "
+    rounds = f", in {erasure['rounds']} requests one after the other" * (erasure["rounds"] > 1)
+    return f"{size['erased']:,} of {size['of']:,} training examples: {part}{words}{rounds}."
+
+
+def published(results: dict[str, Any], erasure: str, rows: Sequence[Line]) -> list[list[str]]:
+    """The paper's printed figures beside ours: what, theirs, ours, their setting."""
+    found = []
+    for entry in results["config"]["published"]:
+        if entry["erasure"] == erasure:
+            ours = next((line for line in rows if line.method == entry["method"]), None)
+            figure = ours.figures.get(entry["figure"]) if ours else None
+            what = f"{entry['method']}, {entry['figure']}"
+            found.append([what, number(entry["value"]), _text(figure, 3), entry["setting"]])
+    return found
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """A table an erasure, failures with their reason below."""
+    parts: list[str] = []
+    lines = lines_of(results)
+    columns = shown(lines)
+    for erasure in dict.fromkeys(line.erasure for line in lines):
+        rows = [line for line in lines if line.erasure == erasure]
+        parts += [f"**{erasure}**: {erased(results, erasure)}", ""]
+        parts += _table(["method", *(c.heading for c in columns)], [
+            [_named(line), *map(_emphasised, cells)]
+            for line, cells in zip(rows, marked(rows, columns), strict=True)
+        ])  # fmt: skip
+        reasons = {f"{line.method} failed: {line.failed[0]}" for line in rows if line.failed}
+        parts += [*(f"- {reason}" for reason in sorted(reasons)), ""]
+        said = published(results, erasure, rows)
+        if said:
+            parts += _table(["the paper", "its figure", "ours", "its setting"], said)
+    return "\n".join([*parts, LEGEND, ""])
+
+
+def csv_table(results: dict[str, Any]) -> str:
+    """Every figure in a row of its own: erasure, method, figure, mean, interval, count."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["erasure", "method", "figure", "mean", "low", "high", "count"])
+    for line in lines_of(results):
+        for name, figure in line.figures.items():
+            low, high = figure.interval or ("", "")
+            writer.writerow([line.erasure, line.method, name, figure.mean, low, high, figure.count])
+        for reason in line.failed:
+            writer.writerow([line.erasure, line.method, "failed", reason, "", "", ""])
+    return buffer.getvalue()
+
+
+def _judged(lines: Sequence[Line], column: Column) -> list[Shown]:
+    figures = {line.method: line.figures.get(column.figure) for line in lines}
+    oracle, nothing = figures.get(ORACLE), figures.get(NOTHING)
+    texts = [_text(figures[line.method], column.digits) for line in lines]
+    if not column.judged or oracle is None:
+        return [Shown(text) for text in texts]
+    away = {name: abs(f.mean - oracle.mean) for name, f in figures.items() if f is not None}
+    rivals = {name: gap for name, gap in away.items() if name not in (ORACLE, NOTHING)}
+    nearest = min(rivals.values(), default=0.0)
+    alone = list(rivals.values()).count(nearest) == 1
+    shown_ = []
+    for line, text in zip(lines, texts, strict=True):
+        figure = figures[line.method]
+        if figure is None or line.method in (ORACLE, NOTHING):
+            shown_.append(Shown(text))
+            continue
+        mark = _mark(figure, oracle, nothing)
+        shown_.append(Shown(text, alone and rivals[line.method] == nearest, mark))
+    return shown_
+
+
+def _mark(figure: Figure, oracle: Figure, nothing: Figure | None) -> str:
+    low, high = oracle.interval or (oracle.mean, oracle.mean)
+    if nothing is None or low <= nothing.mean <= high:
+        return ""  # a column in which doing nothing passes for an oracle tells nothing
+    if low <= figure.mean <= high:
+        return "●"
+    worse = abs(figure.mean - oracle.mean) - abs(nothing.mean - oracle.mean)
+    return "▾" if worse > _half(figure) + _half(nothing) else ""
+
+
+def _half(figure: Figure) -> float:
+    return 0.0 if figure.interval is None else (figure.interval[1] - figure.interval[0]) / 2
+
+
+def _named(line: Line) -> str:
+    return f"{line.method} ({len(line.failed)} failed)" if line.failed else line.method
+
+
+def _emphasised(cell: Shown) -> str:
+    text = f"**{cell.text}**" if cell.best else cell.text
+    return f"{text} {cell.mark}".rstrip()
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return [
+        "| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines
+    ] + [""]
+
+
+def _text(figure: Figure | None, digits: int) -> str:
+    if figure is None:
+        return "–"
+    text = number(figure.mean, digits)
+    if figure.interval is None or figure.count < 2:
+        return text
+    half = _half(figure)
+    return f"{text} ± {half:.{0 if half >= 10 else digits}f}"

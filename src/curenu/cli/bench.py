@@ -1,0 +1,94 @@
+"""`curenu bench`: methods compared on tasks and erasures against retrained oracles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from curenu.bench import load_config, report, run, shipped
+from curenu.cli.console import note, print_json, progress_bar, stderr, stdout
+from curenu.cli.table import print_lines
+from curenu.distributed import require_one_process
+from curenu.errors import BadRequest
+
+__all__ = ["bench"]
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in shipped() if name.startswith(incomplete)]
+
+
+def bench(
+    config: Annotated[
+        str | None,
+        typer.Argument(help="A shipped name, or a TOML file.", autocompletion=_complete),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Show what ships.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results; curenu-bench/NAME if not said.")
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder of trained networks, shared by all.")] = Path(
+        "curenu-bench/networks"
+    ),
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="The small form, under 3 minutes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Train, retrain, erase by every method of a configuration, audit and compare.
+
+    Killed or failed, the same command goes on where it was.
+    Example: curenu bench quick --jobs 2
+    """
+    if listed:
+        _list(as_json)
+        return
+    require_one_process("`curenu bench`, which has --jobs,")
+    if config is None:
+        raise BadRequest("No configuration was named.", "`curenu bench --list`.")
+    name, chosen = load_config(config, smoke=smoke)
+    folder = out or Path("curenu-bench") / name
+    results = run(chosen, name, folder, cache, jobs=jobs, stage=_stage)
+    report(results, folder)
+    if as_json:
+        print_json(results)
+        return
+    print_lines(results)
+    note(f"report: {folder / 'report.html'}")
+
+
+@contextmanager
+def _stage(text: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar; where there is no terminal, a line every tenth with the time left."""
+    if stderr().is_terminal:
+        with progress_bar(text) as told:
+            yield told
+        return
+    start, tenth = time.monotonic(), 0
+
+    def said(done: int, total: int) -> None:
+        nonlocal tenth
+        if done and 10 * done // total > tenth:
+            tenth = 10 * done // total
+            left = (time.monotonic() - start) * (total - done) / done
+            note(f"{text}: {done} of {total}, about {left:.0f} s left")
+
+    yield said
+
+
+def _list(as_json: bool) -> None:
+    configs = shipped()
+    if as_json:
+        print_json({name: config.model_dump(mode="json") for name, config in configs.items()})
+        return
+    table = Table("configuration", "task", "what it shows", "on two cores")
+    for name, config in configs.items():
+        table.add_row(name, config.task.name, config.about, config.duration)
+    stdout().print(table)
