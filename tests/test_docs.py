@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import runpy
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from curenu.cli import app
 from curenu.methods import METHODS
 from curenu.session import Session
+from curenu.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
@@ -26,6 +28,20 @@ def commands() -> list[str]:
 def test_every_command_is_in_the_documentation() -> None:
     for command in commands():
         assert f"`curenu {command}" in DOCS["cli.md"]
+
+
+def test_every_option_of_every_command_is_in_the_documentation() -> None:
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        for parameter in command.params:
+            long = [word for word in parameter.opts if word.startswith("--")]
+            assert all(f"`{word}" in DOCS["cli.md"] for word in long), (name, long)
+
+
+def test_every_option_of_every_task_is_in_the_documentation() -> None:
+    for name, make in TASKS.items():
+        for option in inspect.signature(make).parameters:
+            rows = re.findall(rf"^\|[^|]*`{option}`[^|]*\|([^|]*)\|", DOCS["tasks.md"], re.M)
+            assert any(f"`{name}`" in row or "all others" in row for row in rows), (name, option)
 
 
 def test_every_method_is_in_the_reference() -> None:

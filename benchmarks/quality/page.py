@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from curenu.bench import markdown
+from curenu.bench import BRIEF, markdown
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "results.md"
@@ -26,6 +26,9 @@ Made by `make results` from the JSON in `benchmarks/quality/results`, each the o
   set. 1 is as close as two retrainings are to each other.
 - **G**: part of the way from the trained model to the oracles on the forget set, by accuracy and
   loss. 1 is all of it, below 0 further away than before.
+- **ToW**: agreement of forget, retain and test accuracy with the oracles'; 1 is all of it.
+- **RMIA**, **U-LiRA**: how well an attack tells the forget set from test examples, or unlearned
+  models from retrained ones; aim at the oracle's.
 - **÷ retrain**: seconds over those of one retraining. Seconds are of runs side by side: compare
   them within a table only.
 - ± is half a 95 % interval over networks and seeds.
@@ -35,13 +38,20 @@ Made by `make results` from the JSON in `benchmarks/quality/results`, each the o
 def section(name: str, results: dict[str, Any], remarks: str) -> str:
     """Title, what was run, the remarks, every table, what tuning chose."""
     config = results["config"]
+    seeds = ", ".join(
+        f"{words} {len(config[part])}"
+        for part, words in (
+            ("trained", "trained networks"),
+            ("oracles", "oracles an erasure"),
+            ("seeds", "seeds of every method"),
+        )
+    )
     facts = (
-        f"`curenu bench {name} --jobs {results['jobs']}`: {len(config['trained'])} trained "
-        f"networks, {len(config['oracles'])} oracles an erasure, {len(config['seeds'])} seeds of "
-        f"every method, {config['tuning_budget']} grid points at most for every method. "
+        f"`curenu bench {name} --jobs {results['jobs']}`: {seeds}, grid points of any method at "
+        f"most {config['tuning_budget']}. "
         f"curenu {results['curenu']}, torch {results['torch']}, {results['cores']} cores."
     )
-    parts = [f"## {config['title']}", config["about"], facts, remarks, markdown(results)]
+    parts = [f"## {config['title']}", config["about"], facts, remarks, markdown(results, BRIEF)]
     return "\n\n".join(part for part in (*parts, tuned(results), degenerate(results)) if part)
 
 

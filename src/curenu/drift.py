@@ -91,7 +91,7 @@ def chain_of(run: Run, records: Sequence[RequestRecord], model: nn.Module) -> Ch
     return Chain(
         task=run.task,
         risk=risk,
-        theta=risk.parameters.flatten(dict(model.named_parameters())),
+        theta=risk.vector_of(model),
         requests=requests,
         erased=sorted(p for record in requests for p in record.positions),
         retained=[p for p in range(run.description.examples) if p not in gone],
@@ -192,8 +192,7 @@ def _check(chain: Chain, method: Method) -> DriftCheck:
 def _logits(task: Task, objective: EmpiricalRisk, theta: Tensor) -> Tensor | None:
     """Logits of decisions between classes; None for a task that makes none."""
     try:
-        found = objective.outputs(theta)
-        return Outputs(*(task.decisions(*found) if task.decisions else found)).logits
+        return Outputs(*task.decided(*objective.outputs(theta))).logits
     except (BadRequest, UnsupportedModel):  # mappings, or targets that are no classes
         return None
 

@@ -135,7 +135,7 @@ class Plan:
     held at once beside theta; `curvature` says that second derivatives are needed, `forward`
     how many of the examples pass forward only, `anchored` that the anchored objective is what
     is minimised, `kept` of how many examples at most the graphs wait for the next product
-    (None: of all).
+    (None: of all), in how many bytes `graphs` (None: the usual 1 GiB).
     """
 
     examples: int
@@ -145,6 +145,7 @@ class Plan:
     forward: int = 0
     anchored: bool = False
     kept: int | None = None
+    graphs: int | None = None
 
 
 class Method(Protocol):

@@ -72,9 +72,10 @@ def _kept(few: EmpiricalRisk, plan: Plan, size: int, count: int) -> int:
     examples = size if plan.kept is None else plan.kept
     if examples == 0:
         return 0
+    limit = GRAPH_MEMORY if plan.graphs is None else plan.graphs
     held = few.linearise(few.start, memory_budget=GRAPH_MEMORY)
     graph = graph_bytes(lambda: held.gradient)
-    return min(GRAPH_MEMORY, graph * -(-examples // count))
+    return min(limit, graph * -(-examples // count))
 
 
 class _Alive(TorchDispatchMode):

@@ -10,16 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import Dataset
 
-from curenu.audits import (
-    Finding,
-    Outputs,
-    Split,
-    closeness,
-    noise_floors,
-)
+from curenu.audits import Finding, Outputs, Split, closeness, noise_floors
 from curenu.errors import BadRequest
 from curenu.objective import EmpiricalRisk
 from curenu.report import Row
@@ -166,12 +160,7 @@ def _outputs(
 ) -> Outputs:
     risk = EmpiricalRisk(model, dataset, task.loss)
     chosen = risk if positions is None else risk.subset(torch.as_tensor(positions))
-    logits, targets = chosen.outputs(risk.start)
-    return Outputs(*(task.decisions or _as_they_are)(logits, targets))
-
-
-def _as_they_are(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    return logits, targets
+    return Outputs(*task.decided(*chosen.outputs(risk.start)))
 
 
 def _among(oracles: Sequence[Split], floors: dict[str, float], before: Split) -> list[Finding]:

@@ -26,6 +26,10 @@ from curenu.status import Status
 __all__ = ["Unlearned", "erase", "unlearn", "with_parameters"]
 
 
+Retrain = Callable[[list[int], int], nn.Module]
+"""(retained positions, seed) -> a model trained on those alone."""
+
+
 @dataclass(frozen=True)
 class Unlearned:
     """The new model and how it was made; the given model is untouched."""
@@ -73,7 +77,7 @@ def unlearn(
     micro_batch_size: int = 256,
     reduction: Reduction | None = None,
     collate: Callable[[list[Any]], Any] | None = None,
-    retrain: Callable[[list[int], int], nn.Module] | None = None,
+    retrain: Retrain | None = None,
     holdout: Dataset[Any] | None = None,
     on_step: Callable[[StepRecord], None] | None = None,
 ) -> Unlearned:
@@ -104,16 +108,13 @@ def unlearn(
     risk = over(dataset)
     aside = None if holdout is None else over(holdout)
     retain, gone = risk.split(positions)
-    train = None
-    if retrain is not None:
-        kept = retain.ids.tolist()
-        train = lambda generator: risk.parameters.flatten(  # noqa: E731
-            dict(
-                retrain(kept, int(torch.randint(2**31, (), generator=generator))).named_parameters()
-            )
-        )
     problem = ErasureProblem(
-        risk.start, retain, gone, holdout=aside, retrain=train, on_step=on_step
+        risk.start,
+        retain,
+        gone,
+        holdout=aside,
+        retrain=None if retrain is None else partial(_retrained, retrain, retain),
+        on_step=on_step,
     )
     result = erase(problem, chosen, seed=seed)
     return Unlearned(with_parameters(model, risk.parameters, result.theta), result)
@@ -142,6 +143,11 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         )
     require_same(RunBroken, result=erasure.theta)
     return erasure
+
+
+def _retrained(retrain: Retrain, retain: EmpiricalRisk, generator: torch.Generator) -> Tensor:
+    seed = int(torch.randint(2**31, (), generator=generator))
+    return retain.vector_of(retrain(retain.ids.tolist(), seed))
 
 
 def _without_addresses(method: Method) -> str:

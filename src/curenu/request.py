@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -59,34 +60,19 @@ def prepare(
     risk = run.risk(run.model, moving)
     going = set(positions)
     kept = [p for p in run.retained if p not in going]
-
-    def retrain(generator: torch.Generator) -> Tensor:
-        model = run.task.train_model(
-            int(torch.randint(2**31, (), generator=generator)), ids=kept, progress=progress
-        )
-        return risk.parameters.flatten(dict(model.named_parameters()))
-
     gone = positions if anchor == "last" else sorted({*going, *run.erased_since_base})
     problem = ErasureProblem(
         risk.start,
         risk.subset(kept),
         risk.subset(gone),
-        retrain=retrain,
+        retrain=partial(_retrained, run, risk, kept, progress),
         on_step=on_step,
         anchor=None if anchor == "last" else _first_vector(run, risk),
         penalty=_penalty_before(run, chosen, moving),
     )
-    asked = Request(
-        tuple(positions),
-        chosen,
-        derived_seed(run.description.seed, "request", len(run.records) + 1)
-        if seed is None
-        else seed,
-        risk,
-        problem,
-        moving,
-        anchor,
-    )
+    if seed is None:
+        seed = derived_seed(run.description.seed, "request", len(run.records) + 1)
+    asked = Request(tuple(positions), chosen, seed, risk, problem, moving, anchor)
     if anchor == "first" and not asked.anchored:
         raise BadRequest(
             f"{type(chosen).__name__} as set does not minimise the anchored objective.",
@@ -97,10 +83,21 @@ def prepare(
     return asked
 
 
+def _retrained(
+    run: Run,
+    risk: EmpiricalRisk,
+    kept: Sequence[int],
+    progress: Progress | None,
+    generator: torch.Generator,
+) -> Tensor:
+    seed = int(torch.randint(2**31, (), generator=generator))
+    return risk.vector_of(run.task.train_model(seed, ids=kept, progress=progress))
+
+
 def _first_vector(run: Run, risk: EmpiricalRisk) -> Tensor:
     """The model that was last trained as a vector `[d]` of what this request may move."""
     first = run.base_model
-    theta = risk.parameters.flatten(dict(first.named_parameters()))
+    theta = risk.vector_of(first)
     same = with_parameters(run.model, risk.parameters, theta).state_dict()
     if any(not torch.equal(tensor, same[name]) for name, tensor in first.state_dict().items()):
         raise BadRequest(

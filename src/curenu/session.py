@@ -36,7 +36,7 @@ from curenu.records import (
 from curenu.request import Progress, Request, counter, prepare
 from curenu.run import Run, objective_of
 from curenu.store import FolderStore
-from curenu.tasks import Task, load_task
+from curenu.tasks import Task, build_task, load_task
 
 __all__ = ["Oracle", "Progress", "Request", "Session", "SessionResult", "counter"]
 
@@ -79,8 +79,9 @@ class Session(Run):
     ) -> Self:
         """Train `task` in a new run folder and keep its first weights.
 
-        `task` is a name or `file.py:function`, loaded with `options`, or a `Task`, which
-        `open` must then be given again. `progress` is told (done, total).
+        `task` is a name or `file.py:function`, loaded with `options` (words are made what
+        their types say), or a `Task`, which `open` must then be given again. `progress` is told
+        (done, total).
 
         Raises `RunBroken` for a folder that is not free and the errors of `EmpiricalRisk` for
         data, network and loss, before anything is computed; `IllPosed` when training diverges.
@@ -91,7 +92,7 @@ class Session(Run):
             reference, loaded = None, task
         else:
             reference = absolute_reference(task)
-            loaded = load_task(reference, **(options or {}))
+            loaded, options = build_task(reference, options or {})
         objective_of(loaded, loaded.initialise(seed))  # refuses what no request could use
         start = time.perf_counter()
         model = loaded.train_model(seed, progress=progress)

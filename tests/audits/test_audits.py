@@ -101,17 +101,21 @@ def test_tow_is_the_product_of_agreements() -> None:
 
 def test_ratio_is_one_between_oracles_and_larger_for_a_stranger() -> None:
     oracles = [drawn(seed) for seed in range(2, 6)]
-    same = indistinguishability("R", drawn(1), oracles)
+    floor = noise_floor(oracles)
+    assert floor > 0
+    distance = divergence("JSD", drawn(1), oracles, reference=floor)
+    same = indistinguishability("R", distance)
     assert same.value == pytest.approx(1.0, abs=0.1)
-    assert indistinguishability("R", drawn(1, noise=2.0), oracles).value > 2.0
-    assert noise_floor(oracles) > 0
+    assert same.interval == pytest.approx([end / floor for end in distance.interval or ()])
+    stranger = divergence("JSD", drawn(1, noise=2.0), oracles, reference=floor)
+    assert indistinguishability("R", stranger).value > 2.0
 
 
 def test_one_oracle_or_identical_ones_have_no_spread() -> None:
     with pytest.raises(BadRequest, match="spread"):
         noise_floor([drawn(1)])
     with pytest.raises(BadRequest, match="identical"):
-        indistinguishability("R", drawn(1), [drawn(2), drawn(2)])
+        indistinguishability("R", divergence("JSD", drawn(1), [drawn(2)], reference=0.0))
 
 
 def test_margin_is_the_log_odds() -> None:

@@ -11,8 +11,8 @@ from curenu.audits import klom_findings, unlearning_lira
 from curenu.bench.archive import Archive
 from curenu.bench.attack import membership
 from curenu.bench.cell import NOTHING, ORACLE, Cell
-from curenu.bench.config import Audits, Config
-from curenu.bench.ensemble import ensemble_audits
+from curenu.bench.config import Audits
+from curenu.bench.ensemble import ensembles, run_ensemble
 from curenu.bench.summary import lines_of
 from tests.audits.test_attacks import draws, memorisers, oracles
 
@@ -25,11 +25,7 @@ CURVES = {
 }
 
 
-def settings(**audits: Any) -> Config:
-    return cast(Config, type("Config", (), {"audits": Audits(**audits)}))
-
-
-def cell(record: Record) -> Cell:
+def cell_of(record: Record) -> Cell:
     arguments = tuple(record["arguments"].items())
     return Cell("tenth", record["method"], record["trained"], record["seed"], arguments)
 
@@ -37,10 +33,10 @@ def cell(record: Record) -> Cell:
 class Cells:
     """Records of cells and their margins, as an archive has them."""
 
-    def __init__(self, oracles: int = 8) -> None:
+    def __init__(self, oracles: int = 16, networks: int = 8) -> None:
         self.records: list[Record] = []
         self._kept: dict[str, dict[str, np.ndarray]] = {}
-        for seed in range(4):
+        for seed in range(networks):
             self.add(NOTHING, seed, 0, 3.0)
             for again in (0, 1):
                 self.add("keen", seed, again, 0.0, rate=0.1)
@@ -60,7 +56,7 @@ class Cells:
         if network == 0:
             record["relearning"] = {"retain": CURVES[method]}
         self.records.append(record)
-        self._kept[repr(cell(record))] = {
+        self._kept[repr(cell_of(record))] = {
             "forget": (draws(40, seed=number) + known).astype(np.float32),
             "retain": draws(60, seed=100 + number).astype(np.float32),
             "test": draws(50, seed=200 + number).astype(np.float32),
@@ -69,13 +65,18 @@ class Cells:
     def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
         return self._kept[repr(cell)]
 
+    def cell(self, cell: Cell) -> Record | None:
+        return next(r for r in self.records if cell_of(r) == cell)
+
     def audited(self, **audits: Any) -> dict[str, Record]:
-        found = ensemble_audits(settings(**audits), cast(Archive, self), self.records)
-        return {entry["method"]: entry for entry in found}
+        return {
+            unit.method: run_ensemble(Audits(**audits), cast(Archive, self), unit)
+            for unit in ensembles(self.records)
+        }
 
     def margins(self, method: str, seeds: list[int]) -> np.ndarray:
         own = [r for r in self.records if r["method"] == method and r["seed"] in seeds]
-        kept = [self.arrays(cell(record))["forget"] for record in own]
+        kept = [self.arrays(cell_of(record))["forget"] for record in own]
         return np.stack(kept).astype(np.float64)
 
 
@@ -89,7 +90,7 @@ def test_every_row_has_the_ensemble_audits_and_the_oracles_theirs() -> None:
     assert list(found) == [NOTHING, "keen", ORACLE]
     for entry in found.values():
         assert entry["missing"] == []
-        for name in ("U-LiRA AUC", "U-LiRA TPR", "KLoM 95 %", "KLoM r 95 %", "forgetting score"):
+        for name in ("U-LiRA AUC", "U-LiRA TPR", "KLoM 50 %", "KLoM r 50 %", "forgetting score"):
             low, high = figure(entry, name)["interval"]
             assert low <= figure(entry, name)["value"] <= high
     assert figure(found[NOTHING], "U-LiRA AUC")["interval"][0] > 0.7
@@ -101,26 +102,38 @@ def test_every_row_has_the_ensemble_audits_and_the_oracles_theirs() -> None:
 def test_models_are_of_one_method_seed_and_oracles_are_halved() -> None:
     cells = Cells()
     found = cells.audited(ensemble=True)
-    retrained = cells.margins(ORACLE, list(range(10, 18)))
+    retrained = cells.margins(ORACLE, list(range(10, 26)))
     keen = cells.margins("keen", [0])
     expected = {
         "keen": unlearning_lira(keen, retrained),
-        ORACLE: unlearning_lira(retrained[:4], retrained[4:]),
+        ORACLE: unlearning_lira(retrained[:8], retrained[8:]),
     }
     for method, attack in expected.items():
         assert figure(found[method], "U-LiRA AUC")["value"] == pytest.approx(attack.auc)
-    calibrated = klom_findings("f", retrained, retrained)[1]
-    assert figure(found[ORACLE], "KLoM 95 %")["value"] == pytest.approx(calibrated.value)
-    assert figure(found["keen"], "KLoM 95 %")["reference"] == pytest.approx(calibrated.value)
+    calibrated = klom_findings("f", retrained, retrained)[0]
+    assert figure(found[ORACLE], "KLoM 50 %")["value"] == pytest.approx(calibrated.value)
+    assert figure(found["keen"], "KLoM 50 %")["reference"] == pytest.approx(calibrated.value)
 
 
 def test_what_few_oracles_cannot_answer_is_said() -> None:
-    found = Cells(oracles=4).audited(ensemble=True)
-    assert found["keen"]["missing"] == []
+    found = Cells(oracles=4, networks=4).audited(ensemble=True)
+    names = [[finding["name"] for finding in found[m]["findings"]] for m in ("keen", ORACLE)]
+    assert names == [["U-LiRA AUC", "U-LiRA TPR", "forgetting score"], []]
     assert any("3 models" in reason for reason in found[ORACLE]["missing"])
-    names = [finding["name"] for finding in found[ORACLE]["findings"]]
-    assert "KLoM 95 %" in names
-    assert "U-LiRA AUC" not in names
+    for entry in found.values():
+        assert len([reason for reason in entry["missing"] if "KLoM of 2" in reason]) == 1
+
+
+def test_klom_is_asked_only_of_as_many_models_as_tell_near_from_far() -> None:
+    found = Cells().audited(ensemble=True)
+    for name in ("KLoM 50 %", "KLoM 95 %"):
+        forgot, kept, oracle = (figure(found[m], name) for m in ("keen", NOTHING, ORACLE))
+        assert kept["interval"][0] > oracle["interval"][1]
+        assert forgot["interval"][0] <= oracle["interval"][1]
+    for few in (Cells(oracles=14), Cells(networks=7)):
+        entry = few.audited(ensemble=True)["keen"]
+        assert not [f for f in entry["findings"] if f["name"].startswith("KLoM")]
+        assert any("KLoM of 7 models" in reason for reason in entry["missing"])
 
 
 def test_relearning_is_set_against_the_oracles_curves() -> None:
@@ -134,14 +147,15 @@ def test_relearning_is_set_against_the_oracles_curves() -> None:
 
 def test_figures_reach_the_lines_of_the_tables() -> None:
     cells = Cells()
-    entries = ensemble_audits(settings(ensemble=True), cast(Archive, cells), cells.records)
+    audited = cells.audited(ensemble=True).items()
+    entries = [{"erasure": "tenth", "method": method, **found} for method, found in audited]
     lines = lines_of({"cells": cells.records, "ensembles": entries})
-    assert {"U-LiRA AUC", "KLoM 95 %", "forgetting score"} <= set(lines[0].figures)
+    assert {"U-LiRA AUC", "KLoM 50 %", "forgetting score"} <= set(lines[0].figures)
 
 
 def test_failed_cells_are_left_out_and_nothing_asked_is_nothing_found() -> None:
     cells = Cells()
-    assert cells.audited() == {}
+    assert all(e == {"findings": [], "missing": []} for e in cells.audited().values())
     cells.records = [{**r, "failed": "gone"} if r["method"] == "keen" else r for r in cells.records]
     assert "keen" not in cells.audited(ensemble=True)
 

@@ -1,126 +1,27 @@
-"""The runner: nothing made twice, failures kept apart, nothing half-written."""
+"""The runner: nothing made twice, failures kept apart, figures as they should be."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
+from typer.testing import CliRunner
 
-from curenu.bench import Config, csv_table, lines_of, load_config, markdown, page, report, run
-from curenu.bench.network import Networks
-from curenu.errors import BadRequest, MissingData, RunBroken
-from curenu.evaluation import split_of
+from curenu.bench import csv_table, lines_of, load_config, markdown, page, report, run
+from curenu.bench.stationary import stationarity_findings
+from curenu.cli import app
+from curenu.errors import RunBroken
+from curenu.run import objective_of
 from curenu.tasks import load_task
-
-TEXT = """
-title = "small"
-about = "a test"
-duration = "seconds"
-trained = [0, 1]
-oracles = [10, 11]
-tuning_budget = 2
-
-[task]
-name = "{task}"
-
-[audits]
-relearning = 4
-
-[[erasures]]
-name = "tenth"
-kind = "random"
-share = 0.1
-
-[[erasures]]
-name = "two rounds"
-kind = "classes"
-classes = [3, 8]
-share = 1.0
-rounds = 2
-
-[[methods]]
-method = "fine-tune"
-arguments = {{ epochs = 1 }}
-grid = {{ learning_rate = [0.001, 0.01] }}
-
-[[methods]]
-method = "fine-tune"
-label = "wild"
-arguments = {{ epochs = 1, learning_rate = 1e8 }}
-"""
-
-SMALL = """
-import dataclasses
-from curenu.tasks import Recipe, Task, load_task
-
-def digits():
-    return dataclasses.replace(load_task("digits"), recipe=Recipe(3, 64, 0.1))
-"""
-
-DEADLY = """
-import os, multiprocessing
-
-def fatal(make):
-    def made():
-        task = make()
-        class Dying(type(task)):
-            def train_model(self, seed, **options):
-                if seed == 11 and multiprocessing.parent_process():
-                    os._exit(9)
-                return super().train_model(seed, **options)
-        fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(task)}
-        return Dying(**fields)
-    return made
-
-digits = fatal(digits)
-"""
-
-
-def config(folder: Path) -> Config:
-    (folder / "small.py").write_text(SMALL)
-    (folder / "small.toml").write_text(TEXT.format(task=f"{folder / 'small.py'}:digits"))
-    return load_config(str(folder / "small.toml"))[1]
-
-
-@contextmanager
-def quiet(_: str) -> Any:
-    yield lambda done, total: None
-
-
-class Stages:
-    """Counts the units of every stage that were really run."""
-
-    def __init__(self) -> None:
-        self.told: dict[str, int] = {}
-
-    @contextmanager
-    def __call__(self, text: str) -> Any:
-        def progress(done: int, _: int) -> None:
-            self.told[text] = done
-
-        yield progress
-
-
-def made(folder: Path, **options: Any) -> dict[str, Any]:
-    arguments = {"jobs": 1, "stage": quiet} | options
-    return run(config(folder), "small", folder / "out", folder / "nets", **arguments)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("bench")
-    return folder, made(folder)
+from tests.bench.small import DEADLY, SMALL, Stages, config, made, quiet
 
 
 def test_every_cell_is_there_and_failures_say_why(finished: Any) -> None:
@@ -135,7 +36,9 @@ def test_every_cell_is_there_and_failures_say_why(finished: Any) -> None:
     oracle = lines["tenth", "oracle (retrained)"].figures
     assert oracle["Rf"].mean == pytest.approx(1.0)
     assert oracle["ratio"].mean == 1.0
-    assert lines["tenth", "fine-tune (epochs 1)"].figures["Rf"].count == 2
+    tuned = lines["tenth", "fine-tune (epochs 1)"].figures
+    assert tuned["Rf"].count == 2
+    assert {"|∇F|", "lambda_min", "relearning retain"} <= set(tuned)
 
 
 def test_the_better_grid_point_is_used_for_the_cells(finished: Any) -> None:
@@ -166,6 +69,7 @@ def test_a_second_run_does_only_what_failed(finished: Any) -> None:
     assert same == [c for c in again["cells"] if "failed" not in c]
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_figures(finished: Any, tmp_path: Path) -> None:
     folder, results = finished
     other = run(config(folder), "small", tmp_path / "out", folder / "nets", jobs=2, stage=quiet)
@@ -181,107 +85,14 @@ def test_processes_give_the_same_figures(finished: Any, tmp_path: Path) -> None:
     assert figures(other) == pytest.approx(figures(results), rel=1e-6, abs=1e-9)
 
 
-def test_another_configuration_in_the_folder_is_refused(finished: Any) -> None:
+def test_the_command_ends_with_1_when_all_cells_of_a_method_failed(finished: Any) -> None:
     folder, _ = finished
-    changed = config(folder).model_copy(update={"tuning_budget": 5})
-    before = sorted(path.name for path in (folder / "out").rglob("*"))
-    with pytest.raises(RunBroken, match="another configuration"):
-        run(changed, "small", folder / "out", folder / "nets", jobs=1, stage=quiet)
-    assert sorted(path.name for path in (folder / "out").rglob("*")) == before
-
-
-def test_other_words_for_the_same_benchmark_lose_nothing(finished: Any) -> None:
-    folder, _ = finished
-    changed = config(folder).model_copy(update={"title": "other", "about": "words"})
-    stages = Stages()
-    run(changed, "small", folder / "out", folder / "nets", jobs=1, stage=stages)
-    assert stages.told == {"erasing and auditing": 4}  # those that fail, again
-
-
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("x")
-    with pytest.raises(RunBroken, match="not empty"):
-        made(tmp_path)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
-
-
-def test_missing_data_and_wrong_requests_write_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CURENU_FASHION_MNIST", str(tmp_path / "nowhere"))
-    (tmp_path / "c.toml").write_text(TEXT.format(task="fashion-mnist"))
-    chosen = load_config(str(tmp_path / "c.toml"))[1]
-    with pytest.raises(MissingData):
-        run(chosen, "c", tmp_path / "out", tmp_path / "nets", jobs=1, stage=quiet)
-    (tmp_path / "d.toml").write_text(TEXT.format(task="digits").replace("[3, 8]", "[3, 80]"))
-    chosen = load_config(str(tmp_path / "d.toml"))[1]
-    with pytest.raises(BadRequest, match="80"):
-        run(chosen, "d", tmp_path / "out", tmp_path / "nets", jobs=1, stage=quiet)
-    assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "nets").exists()
-
-
-def test_a_full_disk_ends_the_run_and_leaves_whole_files(
-    finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, _ = finished
-    written = 0
-
-    def full(path: Path, content: bytes) -> None:
-        nonlocal written
-        written += 1
-        if written > 4:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        path.write_bytes(content)
-
-    monkeypatch.setattr("curenu.bench.archive.replace_file", full)
-    with pytest.raises(RunBroken, match="No space left"):
-        run(config(folder), "small", tmp_path / "out", folder / "nets", jobs=1, stage=quiet)
-    kept = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
-    assert len(kept) == 4
-    for path in kept:
-        if path.suffix == ".json":
-            json.loads(path.read_text())
-
-
-def test_a_network_of_another_configuration_or_damaged_is_refused(tmp_path: Path) -> None:
-    networks, ids = Networks(tmp_path, load_task("digits")), list(range(64))
-    networks.train(0, ids)
-    (path,) = tmp_path.iterdir()
-    kept = safetensors.torch.load_file(path)
-    assert networks.load(0, ids).seconds > 0
-    safetensors.torch.save_file(kept, path, metadata={"configuration": "{}", "seconds": "1"})
-    with pytest.raises(RunBroken, match="another configuration"):
-        networks.load(0, ids)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(RunBroken, match="damaged"):
-        networks.load(0, ids)
-
-
-def test_kept_outputs_are_those_of_the_network_and_are_refused_when_damaged(
-    tmp_path: Path,
-) -> None:
-    task, ids = load_task("digits"), list(range(64))
-    networks = Networks(tmp_path, task)
-    networks.train(0, ids)
-    first = networks.outputs(0, ids, [3, 1])
-    again = networks.outputs(0, ids, [1, 3])
-    fresh = split_of(task, [1, 3], [i for i in range(1437) if i not in (1, 3)],
-                     networks.load(0, ids).model)  # fmt: skip
-    for letter in "frt":
-        assert torch.equal(again.parts[letter].logits, fresh.parts[letter].logits)
-        assert torch.equal(first.parts[letter].targets, fresh.parts[letter].targets)
-    (path,) = (tmp_path / "outputs").iterdir()
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(RunBroken, match="damaged"):
-        networks.outputs(0, ids, [1, 3])
-
-
-def test_a_task_whose_file_changed_has_other_networks(tmp_path: Path) -> None:
-    task = load_task("digits")
-    keys = {Networks(tmp_path, task, source).key(0, [1, 2]) for source in ("", "a", "b")}
-    assert len(keys) == 3
+    places = ["--out", str(folder / "out"), "--cache", str(folder / "nets")]
+    (folder / "out" / "report.html").unlink(missing_ok=True)
+    done = CliRunner().invoke(app, ["bench", str(folder / "small.toml"), *places])
+    assert done.exit_code == 1
+    assert "all cells failed: wild on tenth" in done.stderr
+    assert "wild</b> failed" in (folder / "out" / "report.html").read_text()
 
 
 def test_cells_of_a_network_that_could_not_be_trained_say_so(tmp_path: Path) -> None:
@@ -310,7 +121,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     good = [path for path in kept if "failed" not in json.loads(path.read_text())]
     assert good
     networks = {path: path.stat().st_mtime_ns for path in tmp_path.glob("nets/**/*.*")}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    again = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True)
+    assert again.returncode == 1  # "wild" fails as it should
     assert {path: path.stat().st_mtime_ns for path in good} == {p: kept[p] for p in good}
     assert {path: path.stat().st_mtime_ns for path in networks} == networks
     cells = json.loads((tmp_path / "out" / "results.json").read_text())["cells"]
@@ -343,6 +155,20 @@ def test_the_report_holds_every_method_and_the_reason_of_failures(finished: Any)
     rows = csv_table(results).splitlines()
     assert rows[0] == "erasure,method,figure,mean,low,high,count"
     assert any(row.startswith("tenth,do nothing,Rf,") for row in rows)
+
+
+def test_stationarity_is_the_gradient_and_the_lowest_eigenvalue_of_what_stays() -> None:
+    task, retain = load_task("digits"), list(range(40, 1437))
+    risk = objective_of(task, task.initialise(0), None)
+    found = {f.name: f for f in stationarity_findings(risk, retain)}
+    kept = risk.subset(retain)
+    assert found["|∇F|"].value == pytest.approx(float(kept.gradient(risk.start).norm()), rel=1e-4)
+    vector = torch.randn(risk.dimension, generator=torch.Generator().manual_seed(0))
+    vector /= vector.norm()
+    bound = float(vector @ (kept.linearise(risk.start) @ vector))
+    assert found["lambda_min"].value < bound
+    assert found["lambda_min"].value < 0  # a network that was never trained
+    assert found["eps"].value >= found["|∇F|"].value
 
 
 def test_intervals_are_students(finished: Any) -> None:

@@ -154,6 +154,7 @@ def test_advice_to_retrain_is_printed_and_in_the_json(folder: Path) -> None:
         (["--classes", "zero"], 2, "no classes"),
         (["--classes", "12"], 2, "class 12"),
         (["--classes", "1", "--share", "0"], 2, "share of 0"),
+        (["--random", ".1", "--share", ".5"], 2, "--share is of --classes"),
         (["--ids", "1", "--method", "stocurenuu"], 2, "'stocurenu'"),
         (["--ids", "1", "--set", "max_stps=3"], 2, "'max_steps'"),
         (["--ids", "1", "--set", "max_steps"], 2, "has no value"),
@@ -206,9 +207,17 @@ def test_broken_folders_missing_data_and_unknown_tasks_have_their_codes(
     missing = run("train", "fashion-mnist", tmp_path / "new")
     assert missing.exit_code == 3
     assert "dataset-fashion-mnist" in missing.stderr
+    for option, message in {
+        "network=vgg": "network='vgg'",
+        "epochs=few": "does not fit",
+        "epoch=3": "'epochs'",
+        "network": "has no value",
+    }.items():
+        refused = run("train", "fashion-mnist", tmp_path / "new", "--option", option)
+        assert (refused.exit_code, message in refused.stderr) == (2, True), refused.stderr
     unknown = run("train", "digit", tmp_path / "new")
     assert unknown.exit_code == 2
-    assert "try: digits" in unknown.stderr
+    assert "try: 'digits'" in unknown.stderr
     assert run("train", "digits", tmp_path / "new", "--examples", "9").exit_code == 2
     assert run("train").exit_code == 2
     assert not (tmp_path / "new").exists()
@@ -230,13 +239,19 @@ def test_a_users_own_task_is_trained_and_opened_from_anywhere(
     (tmp_path / "mine.py").write_text(
         "import dataclasses\n"
         "from curenu.tasks import load_task\n"
-        "def small(examples=None):\n"
+        "def small(examples=None, epochs: int = 2):\n"
         "    task = load_task('digits')\n"
-        "    recipe = dataclasses.replace(task.recipe, epochs=1)\n"
+        "    recipe = dataclasses.replace(task.recipe, epochs=epochs)\n"
         "    return dataclasses.replace(task, name='mine', recipe=recipe)\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert answer("train", "mine.py:small", "run", "--examples", "50")["title"] == "mine"
+    words = ["train", "mine.py:small", "run", "--examples", "50", "--option", "epochs=1"]
+    made = answer(*words)
+    assert made["title"] == "mine"
+    assert made["options"] == {"epochs": 1, "examples": 50}
+    assert made["recipe"]["epochs"] == 1
+    twice = run(*words, "--option", "examples=40")
+    assert (twice.exit_code, "given twice" in twice.stderr) == (2, True)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert answer("unlearn", tmp_path / "run", "--ids", "1", *QUICK)["positions"] == [1]

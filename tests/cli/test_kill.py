@@ -75,14 +75,8 @@ def resume(folder: Path, uninterrupted: RequestRecord) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        0.3,
-        pytest.param(0.0, marks=pytest.mark.slow),
-        pytest.param(0.6, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.6])
 def test_killed_while_erasing_and_made_again_a_request_gives_the_same_weights(
     trained: Path, uninterrupted: RequestRecord, tmp_path: Path, part: float
 ) -> None:

@@ -70,6 +70,23 @@ def test_layers_that_share_or_are_not_called_have_a_constant() -> None:
     assert 0 < len(metric.blocks) < len(linear)
 
 
+class Padded(nn.Conv2d):
+    """A convolution that pads by itself: K-FAC's factors would be of the unpadded images."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.pad(input, (1, 1, 1, 1)))
+
+
+def test_a_layer_with_a_forward_pass_of_its_own_has_a_constant() -> None:
+    model = nn.Sequential(Padded(1, 2, 5), nn.Tanh(), nn.Flatten(), nn.Linear(8, 3)).double()
+    images = torch.randn(6, 1, 4, 4, generator=generator(), dtype=torch.float64)
+    data = TensorDataset(images, torch.arange(6) % 3)
+    risk = EmpiricalRisk(model, data, "cross_entropy")
+    metric = kronecker_metric(risk, risk.start, generator())
+    (block,) = metric.blocks
+    assert block.scale.shape == (3, 9)
+
+
 def test_no_curvature_is_no_metric() -> None:
     dead = nn.Sequential(nn.Linear(3, 2), nn.ReLU()).double()
     with torch.no_grad():

@@ -16,9 +16,10 @@ from torch.utils.data import Dataset, TensorDataset
 from curenu.errors import BadRequest, IllPosed, MissingData
 from curenu.objective import EmpiricalRisk
 from curenu.tasks import (
+    TASKS,
     Recipe,
     Task,
-    available,
+    build_task,
     class_ids,
     find_fashion_mnist,
     load_task,
@@ -83,6 +84,25 @@ def test_progress_counts_every_step() -> None:
         progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
     assert told == [(step, 6) for step in range(1, 7)]
+
+
+def test_a_loss_that_sums_without_saying_so_trains_as_its_mean_does() -> None:
+    """Undeclared, the reduction is measured: the decay would otherwise weigh n times less."""
+    losses = (
+        lambda outputs, targets: functional.cross_entropy(outputs, targets, reduction="sum"),
+        lambda outputs, targets: functional.cross_entropy(outputs, targets),
+    )
+    recipe = Recipe(2, 16, 0.1, weight_decay=0.5)
+    found = []
+    for loss in losses:
+        data = TensorDataset(inputs(40, 3), torch.arange(40) % 2)
+        model = nn.Linear(3, 2, dtype=torch.float64)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(0.1)
+        train(model, data, loss, recipe, generator=generator())
+        found.append(model.weight.detach())
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_training_that_diverges_says_so() -> None:
@@ -157,7 +177,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from curenu.tasks import Recipe, Task
 
-def task(size=8):
+def task(size: int = 8):
     data = TensorDataset(torch.zeros(size, 2), torch.zeros(size, dtype=torch.long))
     return Task("own", lambda: nn.Linear(2, 2), data, data, "cross_entropy", Recipe(1, 4, 0.1))
 
@@ -171,6 +191,8 @@ def test_a_users_own_task_is_loaded_from_its_file(tmp_path: Path) -> None:
     path.write_text(OWN)
     assert load_task(f"{path}:task").name == "own"
     assert len(load_task(f"{path}:task", size=5).train) == 5  # type: ignore[arg-type]
+    task, options = build_task(f"{path}:task", {"size": "6"})
+    assert (len(task.train), options) == (6, {"size": 6})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +205,8 @@ def test_a_users_own_task_is_loaded_from_its_file(tmp_path: Path) -> None:
         ("{folder}/own.py:nothing", {}, "returned a int"),
         ("{folder}/own.py:task", {"colour": 1}, "size"),
         ("{folder}/broken.py:task", {}, "SyntaxError"),
-        ("digits", {"examples": 5}, "no options"),
+        ("digits", {"examples": 5}, "takes no arguments"),
+        ("{folder}/own.py:task", {"size": "many"}, "does not fit"),
     ],
 )
 def test_tasks_that_cannot_be_loaded_say_why(
@@ -197,8 +220,8 @@ def test_tasks_that_cannot_be_loaded_say_why(
 
 
 def test_builtin_names_are_listed() -> None:
-    assert available()[:3] == ("digits", "fashion-mnist", "cifar10")
-    assert {"newsgroups", "adult", "movielens"} <= set(available())
+    assert list(TASKS)[:3] == ["digits", "fashion-mnist", "cifar10"]
+    assert {"newsgroups", "adult", "movielens", "tofu"} <= set(TASKS)
 
 
 def write_idx(path: Path, data: np.ndarray) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from scipy import stats
 
 from curenu.audits.finding import Finding
+from curenu.audits.gap_closed import QUANTITIES
 from curenu.audits.outputs import Outputs
 
 __all__ = ["accuracy"]
@@ -16,7 +16,7 @@ def accuracy(name: str, outputs: Outputs, *, reference: float | None = None) -> 
 
     To be compared with the oracles' (`reference`) on both sides: below is not better.
     """
-    right = (outputs.logits.argmax(1) == outputs.targets).cpu().numpy().astype(np.float64)
+    right = QUANTITIES["accuracy"](outputs).cpu().numpy()
     interval = stats.binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     return Finding(
         name, float(right.mean()), (float(interval.low), float(interval.high)), reference, right

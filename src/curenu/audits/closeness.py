@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from curenu.audits.accuracy import accuracy
 from curenu.audits.divergence import divergence
 from curenu.audits.finding import Finding
 from curenu.audits.gap_closed import QUANTITIES, gap_closed
-from curenu.audits.indistinguishability import noise_floor
+from curenu.audits.indistinguishability import indistinguishability, noise_floor
 from curenu.audits.loss_gap import loss_gap
 from curenu.audits.outputs import Split
 from curenu.audits.tow import tow
@@ -46,25 +47,14 @@ def closeness(
     findings.append(tow(model, oracles))
     for letter, part in model.parts.items():
         same = [oracle.parts[letter] for oracle in oracles]
-        floor = floors[letter]
-        distance = divergence(f"JSD {letter}", part, same, reference=floor)
+        distance = divergence(f"JSD {letter}", part, same, reference=floors[letter])
         findings.append(distance)
-        if floor > 1e-15:  # rounding of equal distributions
-            low, high = distance.interval or (distance.value, distance.value)
-            spread = (low / floor, high / floor)
-            findings.append(Finding(f"R{letter}", distance.value / floor, spread, 1.0))
+        with suppress(BadRequest):  # oracles that are identical have no spread to compare with
+            findings.append(indistinguishability(f"R{letter}", distance))
         findings.append(loss_gap(f"loss gap {letter}", part, same))
     if before is not None:
-        findings += _gaps(model, oracles, before)
-    return findings
-
-
-def _gaps(model: Split, oracles: list[Split], before: Split) -> list[Finding]:
-    found = []
-    for quantity in QUANTITIES:
         forgotten = [oracle.forget for oracle in oracles]
-        try:
-            found.append(gap_closed(quantity, before.forget, model.forget, forgotten))
-        except BadRequest:  # the trained model is where the oracles are: nothing to close
-            continue
-    return found
+        for quantity in QUANTITIES:
+            with suppress(BadRequest):  # the trained model is where the oracles are: no gap
+                findings.append(gap_closed(quantity, before.forget, model.forget, forgotten))
+    return findings

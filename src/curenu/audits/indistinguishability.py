@@ -22,14 +22,16 @@ def noise_floor(oracles: list[Outputs]) -> float:
     return float(np.mean([jensen_shannon(a.logits, b.logits).mean() for a, b in pairs]))
 
 
-def indistinguishability(name: str, outputs: Outputs, oracles: list[Outputs]) -> Finding:
+def indistinguishability(name: str, distance: Finding) -> Finding:
     """R = mean JSD(model, oracle) / mean JSD(oracle, oracle'); 1 is the aim.
 
-    The oracles' seeds must not be the model's own: one that shares its initialisation is
-    closer than any retraining could count on. Raises `BadRequest` for identical oracles.
+    `distance` is the model's `divergence`, its reference the oracles' `noise_floor`; the
+    interval is its own over that. The oracles' seeds must not be the model's own: one that
+    shares its initialisation is closer than any retraining could count on. Raises
+    `BadRequest` for oracles that are identical, or without a reference.
     """
-    floor = noise_floor(oracles)
+    floor = distance.reference or 0.0
     if floor < 1e-15:  # rounding of equal distributions
         raise BadRequest("The oracles are identical.", "oracles of different seeds.")
-    ratios = [float(jensen_shannon(outputs.logits, o.logits).mean()) / floor for o in oracles]
-    return Finding(name, float(np.mean(ratios)), (min(ratios), max(ratios)), 1.0)
+    low, high = distance.interval or (distance.value, distance.value)
+    return Finding(name, distance.value / floor, (low / floor, high / floor), 1.0)

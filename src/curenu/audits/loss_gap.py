@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from torch.nn import functional
+import torch
 
 from curenu.audits.finding import Finding, mean_interval
+from curenu.audits.gap_closed import QUANTITIES
 from curenu.audits.outputs import Outputs
 
 __all__ = ["loss_gap"]
@@ -13,10 +13,7 @@ __all__ = ["loss_gap"]
 
 def loss_gap(name: str, outputs: Outputs, oracles: list[Outputs]) -> Finding:
     """Mean cross-entropy minus the oracles' mean, in nats; 0 is the aim, either sign counts."""
-
-    def losses(o: Outputs) -> np.ndarray:
-        values = functional.cross_entropy(o.logits.double(), o.targets, reduction="none")
-        return values.cpu().numpy()
-
-    gaps = losses(outputs) - np.mean([losses(oracle) for oracle in oracles], axis=0)
+    loss = QUANTITIES["loss"]
+    goal = torch.stack([loss(oracle) for oracle in oracles]).mean(0)
+    gaps = (loss(outputs) - goal).cpu().numpy()
     return Finding(name, float(gaps.mean()), mean_interval(gaps), 0.0, gaps)

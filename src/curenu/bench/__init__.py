@@ -10,9 +10,10 @@ from curenu.bench.config import Config, load_config, shipped
 from curenu.bench.page import page
 from curenu.bench.runner import RESULTS, run
 from curenu.bench.summary import Figure, Line, lines_of
-from curenu.bench.tables import csv_table, markdown
+from curenu.bench.tables import BRIEF, csv_table, markdown
 
 __all__ = [
+    "BRIEF",
     "RESULTS",
     "Config",
     "Figure",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +29,37 @@ _WORDS = ("title", "about", "duration", "published", "smoke")  # they change no 
 class Archive:
     """What a run of a configuration has made so far, so that none of it is made twice.
 
-    Raises `RunBroken` when the folder holds another configuration or cannot be written.
+    Raises `RunBroken` when the folder holds another configuration, is in use by another run
+    or cannot be written.
     """
 
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder = folder
         self._config = config.model_dump_json(indent=1, exclude=set(_WORDS))
-        known = folder / _CONFIG
-        if known.is_file() and known.read_text() != self._config:
-            raise RunBroken(
-                f"{folder} holds results of another configuration.",
-                "another `--out`, or deleting that folder.",
-            )
-        if folder.exists() and not known.is_file() and any(folder.iterdir()):
-            raise RunBroken(f"{folder} is not empty and no benchmark's.", "another `--out`.")
+        self._check()
 
-    def open(self) -> None:
-        """Make the folder and write the configuration; the first thing written."""
-        self._write(_CONFIG, self._config.encode())
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Make the folder, hold it for this run and write the configuration, the first thing.
+
+        The system lets go of the folder when a process dies.
+        """
+        with self._writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunBroken(
+                    f"{self.folder} is in use by another `curenu bench`.",
+                    "waiting until it has ended, or another `--out`.",
+                ) from error
+            self._check()  # another run may have come and gone since the folder was looked at
+            self._write(_CONFIG, self._config.encode())
+            yield
+        finally:
+            os.close(handle)
 
     def cell(self, cell: Cell) -> dict[str, Any] | None:
         """The record of a finished cell; None if it is not there or failed."""
@@ -81,6 +98,16 @@ class Archive:
         self._write(name, text.encode())
         return json.loads(text)
 
+    def _check(self) -> None:
+        known = self.folder / _CONFIG
+        if known.is_file() and known.read_text() != self._config:
+            raise RunBroken(
+                f"{self.folder} holds results of another configuration.",
+                "another `--out`, or deleting that folder.",
+            )
+        if self.folder.exists() and not known.is_file() and any(self.folder.iterdir()):
+            raise RunBroken(f"{self.folder} is not empty and no benchmark's.", "another `--out`.")
+
     def _name(self, cell: Cell) -> str:
         return _hash(repr(cell))
 
@@ -95,9 +122,14 @@ class Archive:
 
     def _write(self, name: str, content: bytes) -> None:
         path = self.folder / name
-        try:
+        with self._writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, content)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise RunBroken(
                 f"Cannot write {path}: {error.strerror}.",

@@ -11,7 +11,7 @@ from curenu.audits import Attack, Finding, Split, attack_findings, both_models, 
 
 __all__ = ["membership"]
 
-_REFERENCES = 4  # more reference models hardly help RMIA (Zarifzadeh et al., 2024)
+_REFERENCES = 4  # oracles used: more hardly help RMIA (Zarifzadeh et al., 2024)
 
 _BOTH: dict[str, Literal["loss", "posterior"]] = {
     "both models": "loss",
@@ -26,12 +26,12 @@ def membership(
 ) -> tuple[list[Finding], Curve]:
     """RMIA and the attacker with both models: AUC and TPR at 1 % FPR, and RMIA's ROC.
 
-    `before` is the trained model that the request was made of. The oracles are RMIA's
-    reference models, four at most; the findings' references are the same attacks on each
-    oracle, with the others as its references. The ROC is (false, true) positive rates.
+    `before` is the trained model that the request was made of. The first four oracles are
+    RMIA's reference models; the findings' references are the same attacks on each of them,
+    with the others as its references. The ROC is (false, true) positive rates.
     """
-    generator = torch.Generator().manual_seed(0)
-    attack = rmia(found, oracles[:_REFERENCES])
+    generator, oracles = torch.Generator().manual_seed(0), oracles[:_REFERENCES]
+    attack = rmia(found, oracles)
     findings = attack_findings("RMIA", attack, generator, _among(oracles))
     for name, kind in _BOTH.items():
         findings += attack_findings(
@@ -46,8 +46,4 @@ def membership(
 def _among(oracles: Sequence[Split]) -> list[Attack]:
     """RMIA on every oracle; none if there is no other to be its reference."""
     rest = [[other for other in oracles if other is not oracle] for oracle in oracles]
-    return [
-        rmia(oracle, others[:_REFERENCES])
-        for oracle, others in zip(oracles, rest, strict=True)
-        if others
-    ]
+    return [rmia(oracle, others) for oracle, others in zip(oracles, rest, strict=True) if others]

@@ -15,6 +15,7 @@ from curenu.audits import Finding, Outputs, Split, closeness, margin
 from curenu.bench.attack import membership
 from curenu.bench.language import language_findings, speaks
 from curenu.bench.relearn import relearning_curves
+from curenu.bench.stationary import stationarity_findings
 from curenu.bench.workshop import Training, Workshop
 from curenu.cost import Cost
 from curenu.erasure import Erasure, ErasureProblem, StepRecord
@@ -156,6 +157,9 @@ def _audited(
     findings = _closeness(shop, cell, found, last)
     findings.append(_away(shop, cell, model))
     findings += _language(shop, cell, model)
+    if shop.config.audits.stationarity:
+        risk = shop.risk(shop.request(cell.erasure), model)
+        findings += stationarity_findings(risk, scene.retain)
     if shop.config.audits.membership:
         attacked, curves = membership(found, _others(shop, cell, last), before)
         findings += attacked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,62 +20,83 @@ from curenu.audits import (
 )
 from curenu.bench.archive import Archive
 from curenu.bench.cell import NOTHING, ORACLE, Cell
-from curenu.bench.config import Config
-from curenu.errors import CurenuError
+from curenu.bench.config import Audits
+from curenu.errors import BadRequest, CurenuError
 
-__all__ = ["ensemble_audits"]
+__all__ = ["Ensemble", "ensembles", "run_ensemble"]
 
 Record = dict[str, Any]
 Margins = NDArray[np.float64]
 Audit = Callable[[], list[Finding]]
 
 _SETS = {"f": "forget", "r": "retain", "t": "test"}
+_SIDE = 8  # models a side from which KLoM tells near from far
 
 
-def ensemble_audits(config: Config, archive: Archive, records: list[Record]) -> list[Record]:
-    """One entry an erasure and method: its findings, and why any of them is missing.
+@dataclass(frozen=True)
+class Ensemble:
+    """The finished cells of a method on an erasure, and of the reference rows beside it."""
+
+    erasure: str
+    method: str
+    own: tuple[Cell, ...]
+    oracles: tuple[Cell, ...]
+    nothing: tuple[Cell, ...]
+
+
+def ensembles(records: list[Record]) -> list[Ensemble]:
+    """One an erasure and method of which any cell is there."""
+    good = [_cell(record) for record in records if "failed" not in record]
+
+    def of(erasure: str, method: str) -> tuple[Cell, ...]:
+        return tuple(c for c in good if (c.erasure, c.method) == (erasure, method))
+
+    keys = dict.fromkeys((cell.erasure, cell.method) for cell in good)
+    return [Ensemble(*key, of(*key), of(key[0], ORACLE), of(key[0], NOTHING)) for key in keys]
+
+
+def run_ensemble(asked: Audits, archive: Archive, unit: Ensemble) -> Record:
+    """The findings of one method on one erasure, and why any of them is missing.
 
     The models of a method are those of the first method seed on every trained network:
     others share their original. The oracles' row sets one half of them against the other.
     """
-    good = [record for record in records if "failed" not in record]
-    entries = []
-    for erasure, method in dict.fromkeys((r["erasure"], r["method"]) for r in good):
-        here = [record for record in good if record["erasure"] == erasure]
-        own = [record for record in here if record["method"] == method]
-        audits: list[Audit] = []
-        if config.audits.ensemble:
-            audits += _over_networks(archive, own, here)
-        if config.audits.relearning:
-            audits += _over_curves(own, here)
-        findings, missing = _asked(audits)
-        if findings or missing:
-            entries.append(
-                {
-                    "erasure": erasure,
-                    "method": method,
-                    "findings": [finding.to_json() for finding in findings],
-                    "missing": missing,
-                }
-            )
-    return entries
+    audits: list[Audit] = []
+    if asked.ensemble:
+        audits += _over_networks(archive, unit)
+    if asked.relearning:
+        audits += _over_curves(archive, unit)
+    findings, missing = _asked(audits)
+    return {"findings": [finding.to_json() for finding in findings], "missing": missing}
 
 
-def _over_networks(archive: Archive, own: list[Record], here: list[Record]) -> Iterator[Audit]:
+def _over_networks(archive: Archive, unit: Ensemble) -> Iterator[Audit]:
     """U-LiRA, the forgetting score and KLoM on each set."""
-    retrained = [record for record in here if record["method"] == ORACLE]
-    if own[0]["method"] != ORACLE:
-        own = [record for record in own if record["seed"] == own[0]["seed"]]
-    models, oracles = ({s: _margins(archive, group, s) for s in _SETS.values()}
-                       for group in (own, retrained))  # fmt: skip
-    pair = _halves(oracles["forget"]) if own == retrained else (models["forget"], oracles["forget"])
+    own = unit.own
+    if unit.method != ORACLE:
+        own = tuple(cell for cell in own if cell.seed == own[0].seed)
+    models, oracles = (_margins(archive, cells) for cells in (own, unit.oracles))
+    pair = models["forget"], oracles["forget"]
+    if unit.method == ORACLE:
+        pair = _halves(oracles["forget"])
     size = min(map(len, pair))
     yield lambda: attack_findings(
         "U-LiRA", unlearning_lira(*pair), torch.Generator().manual_seed(0)
     )
     yield lambda: [forgetting_score(pair[0][:size], pair[1][:size])]
     for letter, name in _SETS.items():
-        yield lambda letter=letter, name=name: klom_findings(letter, models[name], oracles[name])
+        yield lambda letter=letter, name=name: _divergence(letter, models[name], oracles[name])
+
+
+def _divergence(letter: str, models: Margins, oracles: Margins) -> list[Finding]:
+    """KLoM of one set; `BadRequest` for so few models that everyone has about its maximum."""
+    side = min(len(models), len(oracles) // 2)
+    if side < _SIDE:
+        raise BadRequest(
+            f"KLoM of {side} models against {side} has about its largest value for everyone.",
+            f"{_SIDE} trained networks and {2 * _SIDE} oracles.",
+        )
+    return klom_findings(letter, models, oracles)
 
 
 def _halves(margins: Margins) -> tuple[Margins, Margins]:
@@ -82,10 +104,10 @@ def _halves(margins: Margins) -> tuple[Margins, Margins]:
     return margins[:half], margins[half : 2 * half]
 
 
-def _margins(archive: Archive, records: list[Record], name: str) -> Margins:
-    """Margins `[models, n]` that the cells of these records kept."""
-    kept = [archive.arrays(_cell(record))[name] for record in records]
-    return np.stack(kept).astype(np.float64)
+def _margins(archive: Archive, cells: tuple[Cell, ...]) -> dict[str, Margins]:
+    """Margins `[models, n]` on each set, as the cells kept them."""
+    kept = [archive.arrays(cell) for cell in cells]
+    return {name: np.stack([k[name] for k in kept]).astype(np.float64) for name in _SETS.values()}
 
 
 def _cell(record: Record) -> Cell:
@@ -98,26 +120,28 @@ def _cell(record: Record) -> Cell:
     )
 
 
-def _over_curves(own: list[Record], here: list[Record]) -> Iterator[Audit]:
+def _curves(archive: Archive, cells: tuple[Cell, ...]) -> list[Record]:
+    """The relearning curves that cells recorded."""
+    found = [(archive.cell(cell) or {}).get("relearning") for cell in cells]
+    return [curves for curves in found if curves]
+
+
+def _over_curves(archive: Archive, unit: Ensemble) -> Iterator[Audit]:
     """Relearning against the oracles' curves, for each kind of lesson."""
-    curved = [record for record in here if "relearning" in record]
-    mine = [record for record in own if "relearning" in record]
-    before = next((r for r in curved if r["method"] == NOTHING), None)
-    if not mine or before is None:
+    groups = (unit.own, unit.oracles, unit.nothing)
+    mine, oracles, before = (_curves(archive, cells) for cells in groups)
+    if not mine or not before:
         return
-    for lesson, curve in before["relearning"].items():
+    alone = unit.method == ORACLE  # an oracle is not set against itself
+    for lesson, curve in before[0].items():
         yield lambda lesson=lesson, level=curve[0][1]: _mean(
             relearning(
                 lesson,
-                record["relearning"][lesson],
-                [
-                    other["relearning"][lesson]
-                    for other in curved
-                    if other["method"] == ORACLE and other is not record
-                ],
+                curves[lesson],
+                [o[lesson] for j, o in enumerate(oracles) if not (alone and i == j)],
                 level,
             )
-            for record in mine
+            for i, curves in enumerate(mine)
         )
 
 

@@ -15,7 +15,17 @@ from curenu.bench.plots import (
     trade_off_plot,
 )
 from curenu.bench.summary import Line, lines_of
-from curenu.bench.tables import LEGEND, erased, marked, published, shown
+from curenu.bench.tables import (
+    BRIEF,
+    FURTHER,
+    LEGEND,
+    Column,
+    erased,
+    marked,
+    missing,
+    published,
+    shown,
+)
 from curenu.report import number, render
 
 __all__ = ["page"]
@@ -42,25 +52,24 @@ def page(results: dict[str, Any]) -> str:
 def _section(results: dict[str, Any], lines: Sequence[Line], name: str) -> dict[str, Any]:
     rows = [line for line in lines if line.erasure == name]
     cells = [cell for cell in results["cells"] if cell["erasure"] == name]
-    columns = shown(rows)
     retraining = [c["retraining seconds"] for c in cells if "retraining seconds" in c]
     return {
         "name": name,
         "erased": erased(results, name),
-        "columns": columns,
-        "rows": list(zip(rows, marked(rows, columns), strict=True)),
+        "brief": _table(rows, BRIEF),
+        "further": _table(rows, FURTHER),
         "failed": [(line.method, reason) for line in rows for reason in dict.fromkeys(line.failed)],
-        "missing": [
-            (entry["method"], reason)
-            for entry in results["ensembles"]
-            if entry["erasure"] == name
-            for reason in entry["missing"]
-        ],
+        "missing": missing(results, name),
         "retraining": number(retraining[0], 2) if retraining else None,
         "published": published(results, name, rows),
         "plots": [(title, words, plot) for title, words, plot in _plots(rows, cells) if plot],
         "tuning": [t for t in results["tuning"] if t["erasure"] == name],
     }
+
+
+def _table(rows: Sequence[Line], of: Sequence[Column]) -> dict[str, Any]:
+    columns = shown(rows, of)
+    return {"columns": columns, "rows": list(zip(rows, marked(rows, columns), strict=True))}
 
 
 def _plots(

@@ -21,7 +21,7 @@ from curenu.bench.archive import Archive
 from curenu.bench.cell import NOTHING, ORACLE, Cell, Made, run_cell
 from curenu.bench.config import Config, ErasureConfig, MethodConfig
 from curenu.bench.degeneracy import Degeneracy, run_degeneracy
-from curenu.bench.ensemble import ensemble_audits
+from curenu.bench.ensemble import Ensemble, ensembles, run_ensemble
 from curenu.bench.tuning import Trial, run_trial
 from curenu.bench.workshop import Look, Training, Workshop, workshop
 from curenu.errors import RunBroken
@@ -31,7 +31,7 @@ __all__ = ["RESULTS", "run"]
 
 RESULTS = "results.json"
 
-Unit = Training | Look | Trial | Cell | Degeneracy
+Unit = Training | Look | Trial | Cell | Degeneracy | Ensemble
 T = TypeVar("T", bound=Unit)
 
 
@@ -52,30 +52,30 @@ def run(
         shop.request(erasure.name, False)
         if _tuned(config, erasure):
             shop.request(erasure.name, True)
-    archive.open()
-    with _workers(config, cache, jobs) as submit:
+    with archive.open(), _workers(config, (cache, out), jobs) as submit:
         broken = _train(shop, submit, stage)
         _look(shop, submit, stage)
         chosen = _tune(shop, archive, submit, stage)
         records = _cells(shop, archive, submit, stage, chosen)
+        together = _over_cells(shop, archive, submit, stage, records)
         looked = _degeneracy(shop, archive, submit, stage) if config.degeneracy else None
-    results = {
-        "name": name,
-        "config": config.model_dump(mode="json"),
-        "curenu": version("curenu"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "device": "cpu",
-        "cores": os.cpu_count(),
-        "jobs": jobs,
-        "requests": {erasure.name: shop.sizes(erasure) for erasure in config.erasures},
-        "tuning": chosen,
-        "untrained": broken,
-        "cells": records,
-        "ensembles": ensemble_audits(config, archive, records),
-        "degeneracy": looked,
-    }
-    return archive.keep_results(RESULTS, results)
+        results = {
+            "name": name,
+            "config": config.model_dump(mode="json"),
+            "curenu": version("curenu"),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": "cpu",
+            "cores": os.cpu_count(),
+            "jobs": jobs,
+            "requests": {erasure.name: shop.sizes(erasure) for erasure in config.erasures},
+            "tuning": chosen,
+            "untrained": broken,
+            "cells": records,
+            "ensembles": together,
+            "degeneracy": looked,
+        }
+        return archive.keep_results(RESULTS, results)
 
 
 Submit = Callable[[Iterable[Unit]], Iterator[tuple[Unit, Any]]]
@@ -153,6 +153,28 @@ def _cells(
     return [failed.get(cell) or archive.cell(cell) or {} for cell in cells]
 
 
+def _over_cells(
+    shop: Workshop,
+    archive: Archive,
+    submit: Submit,
+    stage: Stage,
+    records: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """What audits over the cells of many networks found, an entry an erasure and method."""
+    asked = shop.config.audits
+    units = ensembles(records) if asked.ensemble or asked.relearning else []
+    found = {unit: archive.note(repr(unit)) for unit in units}
+    missing = [unit for unit, known in found.items() if known is None]
+    for unit, made in _followed(submit, missing, stage, "auditing many networks together"):
+        if "failed" in made:
+            found[unit] = {"findings": [], "missing": [made["failed"]]}
+        else:
+            archive.keep_note(repr(unit), made)
+            found[unit] = archive.note(repr(unit))
+    entries = [{"erasure": u.erasure, "method": u.method, **(found[u] or {})} for u in units]
+    return [entry for entry in entries if entry["findings"] or entry["missing"]]
+
+
 def _degeneracy(
     shop: Workshop, archive: Archive, submit: Submit, stage: Stage
 ) -> dict[str, Any] | None:
@@ -196,18 +218,18 @@ def _followed(submit: Submit, units: list[T], stage: Stage, text: str) -> Iterat
 
 
 @contextmanager
-def _workers(config: Config, cache: Path, jobs: int) -> Iterator[Submit]:
+def _workers(config: Config, places: tuple[Path, Path], jobs: int) -> Iterator[Submit]:
     """A function that runs units here, or in `jobs` processes of one thread each."""
-    text, folder = config.model_dump_json(), str(cache.resolve())
+    text, folders = config.model_dump_json(), tuple(str(place.resolve()) for place in places)
     if jobs == 1:
         threads = torch.get_num_threads()
-        yield lambda units: ((unit, _work(text, folder, threads, unit)) for unit in units)
+        yield lambda units: ((unit, _work(text, folders, threads, unit)) for unit in units)
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
 
         def submit(units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
-            waiting = {pool.submit(_work, text, folder, 1, unit): unit for unit in units}
+            waiting = {pool.submit(_work, text, folders, 1, unit): unit for unit in units}
             for future in as_completed(waiting):
                 yield waiting[future], _result(future)
 
@@ -240,9 +262,13 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _work(config: str, folder: str, threads: int, unit: Unit) -> Any:
-    """One unit of work; a failure of its own is a result with the reason."""
-    shop = workshop(config, folder, threads)
+def _work(config: str, folders: tuple[str, ...], threads: int, unit: Unit) -> Any:
+    """One unit of work; a failure of its own is a result with the reason.
+
+    `folders` are those of the networks and of the results.
+    """
+    cache, out = folders
+    shop = workshop(config, cache, threads)
     try:
         if isinstance(unit, Training):
             return shop.train(unit)
@@ -250,6 +276,8 @@ def _work(config: str, folder: str, threads: int, unit: Unit) -> Any:
             return shop.look(unit)
         if isinstance(unit, Degeneracy):
             return run_degeneracy(shop, unit)
+        if isinstance(unit, Ensemble):
+            return run_ensemble(shop.config.audits, Archive(Path(out), shop.config), unit)
         return run_trial(shop, unit) if isinstance(unit, Trial) else run_cell(shop, unit)
     except RunBroken:
         raise

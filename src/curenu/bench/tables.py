@@ -13,7 +13,9 @@ from curenu.bench.summary import Figure, Line, lines_of
 from curenu.report import number
 
 __all__ = [
+    "BRIEF",
     "COLUMNS",
+    "FURTHER",
     "LEGEND",
     "Column",
     "Shown",
@@ -22,6 +24,7 @@ __all__ = [
     "erased",
     "markdown",
     "marked",
+    "missing",
     "published",
     "shown",
 ]
@@ -50,7 +53,7 @@ class Shown:
     mark: str = ""
 
 
-COLUMNS: tuple[Column, ...] = (
+BRIEF: tuple[Column, ...] = (
     Column("Rf", "Rf", "Divergence from the oracles on the forget set, in units of the oracles' "
            "own; 1 is as close as two retrainings are to each other."),
     Column("Rr", "Rr", "The same on the retain set."),
@@ -59,24 +62,35 @@ COLUMNS: tuple[Column, ...] = (
            "oracles that was closed; 1 is all, below 0 is further away than before."),
     Column("G loss", "G loss", "The same for the mean loss on the forget set."),
     Column("ToW", "ToW", "Agreement of three accuracies with the oracles'; 1 is all.", 3),
-    Column("FA", "FA", "Accuracy on the forget set; aim at the oracle's, not at zero.", 3),
-    Column("RA", "RA", "Accuracy on the retain set.", 3),
-    Column("TA", "TA", "Accuracy on the test set.", 3),
     Column("RMIA", "RMIA AUC", "How well a membership attack tells forget from test examples; "
            "aim at the oracle's."),
     Column("U-LiRA", "U-LiRA AUC", "How well many models' margins tell unlearned from retrained "
            "models; 0.5 is not at all."),
-    Column("KLoM", "KLoM 95 %", "Divergence of margins over many models, 95th percentile of "
-           "the forget examples; aim at the oracle's."),
     Column("P f", "probability f", "Probability of the forgotten answers, a token; aim at the "
            "oracle's."),
     Column("Utility", "model utility", "Harmonic mean of answer probability, ROUGE-L and "
            "truthfulness on what stays."),
     Column("Quality", "forget quality", "p-value that truth ratios on the forget set are a "
            "retrained model's; above 0.05 the test cannot tell."),
-    Column("|update|", "update_norm", "How far the weights moved.", judged=False),
     Column("÷ retrain", "ratio", "Seconds over those of one retraining.", 3, judged=False),
 )  # fmt: skip
+
+FURTHER: tuple[Column, ...] = (
+    Column("FA", "FA", "Accuracy on the forget set; aim at the oracle's, not at zero.", 3),
+    Column("RA", "RA", "Accuracy on the retain set.", 3),
+    Column("TA", "TA", "Accuracy on the test set.", 3),
+    Column("KLoM", "KLoM 50 %", "Divergence of margins over many models, median of the forget "
+           "examples; aim at the oracle's."),
+    Column("F", "forgetting score", "Forgetting score of the NeurIPS 2023 challenge; aim at the "
+           "oracle's."),
+    Column("|∇F|", "|∇F|", "Length of the gradient of what retraining minimises, on retained "
+           "examples; near 0 at a minimum.", 3, judged=False),
+    Column("λ min", "lambda_min", "Smallest eigenvalue of its Hessian; not below 0 at a "
+           "minimum.", 3, judged=False),
+    Column("|update|", "update_norm", "How far the weights moved.", judged=False),
+)  # fmt: skip
+
+COLUMNS = (*BRIEF, *FURTHER)
 
 LEGEND = (
     "Bold: nearest to the oracle in its column, of all methods. "
@@ -92,9 +106,9 @@ _KINDS = {
 }
 
 
-def shown(lines: Sequence[Line]) -> list[Column]:
-    """The columns that any of the lines has a figure for."""
-    return [c for c in COLUMNS if any(c.figure in line.figures for line in lines)]
+def shown(lines: Sequence[Line], columns: Sequence[Column] = COLUMNS) -> list[Column]:
+    """Those of `columns` that any of the lines has a figure for."""
+    return [c for c in columns if any(c.figure in line.figures for line in lines)]
 
 
 def cells_of(line: Line, columns: Sequence[Column] = COLUMNS) -> list[str]:
@@ -135,20 +149,34 @@ def published(results: dict[str, Any], erasure: str, rows: Sequence[Line]) -> li
     return found
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """A table an erasure, failures with their reason below."""
+def missing(results: dict[str, Any], erasure: str) -> list[str]:
+    """Audits that could not answer: the reason, and of which methods unless of all."""
+    own = [entry for entry in results["ensembles"] if entry["erasure"] == erasure]
+    found: dict[str, list[str]] = {}
+    for entry in own:
+        for reason in entry["missing"]:
+            found.setdefault(reason, []).append(entry["method"])
+    return [
+        reason if len(methods) == len(own) else f"{', '.join(methods)}: {reason}"
+        for reason, methods in found.items()
+    ]
+
+
+def markdown(results: dict[str, Any], of: Sequence[Column] = COLUMNS) -> str:
+    """A table an erasure with its columns among `of`; failures with their reason below."""
     parts: list[str] = []
     lines = lines_of(results)
-    columns = shown(lines)
     for erasure in dict.fromkeys(line.erasure for line in lines):
         rows = [line for line in lines if line.erasure == erasure]
+        columns = shown(rows, of)
         parts += [f"**{erasure}**: {erased(results, erasure)}", ""]
         parts += _table(["method", *(c.heading for c in columns)], [
             [_named(line), *map(_emphasised, cells)]
             for line, cells in zip(rows, marked(rows, columns), strict=True)
         ])  # fmt: skip
         reasons = {f"{line.method} failed: {line.failed[0]}" for line in rows if line.failed}
-        parts += [*(f"- {reason}" for reason in sorted(reasons)), ""]
+        unknown = [f"Not audited: {reason}" for reason in missing(results, erasure)]
+        parts += [*(f"- {reason}" for reason in [*sorted(reasons), *unknown]), ""]
         said = published(results, erasure, rows)
         if said:
             parts += _table(["the paper", "its figure", "ours", "its setting"], said)
@@ -223,8 +251,9 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _text(figure: Figure | None, digits: int) -> str:
     if figure is None:
         return "–"
-    text = number(figure.mean, digits)
     if figure.interval is None or figure.count < 2:
-        return text
+        return number(figure.mean, digits)
     half = _half(figure)
+    tiny = abs(figure.mean) < 0.5 * 10.0**-digits  # neither "-0.00" nor more digits than the ±
+    text = number(0.0 if tiny else figure.mean, digits)
     return f"{text} ± {half:.{0 if half >= 10 else digits}f}"

@@ -72,7 +72,7 @@ class Workshop:
         self.request = cache(self._request)
         self.networks = cache(self._networks)
         self.key = cache(self._key)
-        self.network = lru_cache(maxsize=2)(self._network)
+        self.network = lru_cache(maxsize=len(config.oracles) + 2)(self._network)
         self.measured = cache(self._measured)
         rounds = max(erasure.rounds for erasure in config.erasures)
         self.scene = lru_cache(maxsize=rounds + 1)(self._scene)

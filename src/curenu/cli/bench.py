@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from curenu.bench import load_config, report, run, shipped
+from curenu.bench import lines_of, load_config, report, run, shipped
 from curenu.cli.console import note, print_json, progress_bar, stderr, stdout
 from curenu.cli.table import print_lines
 from curenu.distributed import require_one_process
@@ -44,7 +44,8 @@ def bench(
 ) -> None:
     """Train, retrain, erase by every method of a configuration, audit and compare.
 
-    Killed or failed, the same command goes on where it was.
+    Killed or failed, the same command goes on where it was. Ends with 1 if a method has no
+    figure on an erasure because all of its cells failed.
     Example: curenu bench quick --jobs 2
     """
     if listed:
@@ -59,9 +60,14 @@ def bench(
     report(results, folder)
     if as_json:
         print_json(results)
-        return
-    print_lines(results)
+    else:
+        print_lines(results)
     note(f"report: {folder / 'report.html'}")
+    lost = [line for line in lines_of(results) if not line.figures]
+    for line in lost:
+        note(f"all cells failed: {line.method} on {line.erasure}")
+    if lost:
+        raise typer.Exit(1)
 
 
 @contextmanager

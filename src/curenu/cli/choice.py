@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from curenu.arguments import split_settings
 from curenu.erasure import Method
 from curenu.errors import BadRequest
 from curenu.methods import METHODS
@@ -37,13 +38,7 @@ def build_method(name: str, settings: Iterable[str]) -> Method:
 
     Raises `BadRequest` for a setting that is none, and as `make_method` does.
     """
-    chosen: dict[str, str] = {}
-    for setting in settings:
-        argument, equals, text = setting.partition("=")
-        if not equals:
-            raise BadRequest(f"--set {setting} has no value.", "name=value.")
-        chosen[argument] = text
-    return make_method(name, chosen)
+    return make_method(name, split_settings("--set", settings))
 
 
 def read_ids(words: Iterable[str], named: Iterable[Any] | None) -> list[Any]:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from curenu.arguments import split_settings
 from curenu.cli.choice import complete_task
 from curenu.cli.console import note, print_json, progress_bar, stdout
+from curenu.errors import BadRequest
 from curenu.records import Value
 from curenu.session import Session
 from curenu.tasks import TASKS
@@ -29,13 +31,20 @@ def train(
     examples: Annotated[
         int | None, typer.Option(min=2, help="Use only so many training examples.")
     ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--option", help="A task's option as name=value.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Train a task's model and keep it in a new run folder.
 
-    Example: curenu train digits run --seed 1
+    Example: curenu train fashion-mnist run --seed 1 --option network=lenet
     """
-    options: dict[str, Value] = {} if examples is None else {"examples": examples}
+    options: dict[str, Value] = dict(split_settings("--option", settings or []))
+    if examples is not None:
+        if "examples" in options:
+            raise BadRequest("The number of examples is given twice.", "--examples alone.")
+        options["examples"] = examples
     with progress_bar(f"training {task}") as progress:
         session = Session.create(run, task, options=options, seed=seed, progress=progress)
     description = session.description

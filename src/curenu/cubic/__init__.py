@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from curenu.cubic.descent import DescentSolver
 from curenu.cubic.eigen import EigenSolver
 from curenu.cubic.lanczos import LanczosSolver
@@ -28,12 +30,18 @@ SOLVERS: dict[str, type[EigenSolver] | type[LanczosSolver] | type[DescentSolver]
 }
 
 
-def resolve_solver(solver: str | CubicSolver) -> CubicSolver:
-    """The solver of that name with its defaults; an object is returned as it is."""
-    if not isinstance(solver, str):
-        if isinstance(solver, type) or not callable(getattr(solver, "factorise", None)):
-            raise BadRequest(f"{solver!r} is no solver.", "a name or e.g. `LanczosSolver()`.")
+def resolve_solver(solver: str | CubicSolver, memory_budget: int | None = None) -> CubicSolver:
+    """The solver of that name with its defaults; an object is returned as it is.
+
+    Of `memory_budget` bytes and a budget of the solver's own the smaller holds.
+    """
+    if isinstance(solver, str):
+        if solver not in SOLVERS:
+            raise BadRequest(f"No solver is named {solver!r}.", f"{', '.join(SOLVERS)}.")
+        solver = SOLVERS[solver]()
+    elif isinstance(solver, type) or not callable(getattr(solver, "factorise", None)):
+        raise BadRequest(f"{solver!r} is no solver.", "a name or e.g. `LanczosSolver()`.")
+    if memory_budget is None or not isinstance(solver, EigenSolver | LanczosSolver):
         return solver
-    if solver not in SOLVERS:
-        raise BadRequest(f"No solver is named {solver!r}.", f"{', '.join(SOLVERS)}.")
-    return SOLVERS[solver]()
+    own = solver.memory_budget
+    return replace(solver, memory_budget=memory_budget if own is None else min(own, memory_budget))

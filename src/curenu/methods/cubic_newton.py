@@ -23,6 +23,7 @@ from curenu.methods.adaptive import (
 from curenu.methods.target import (
     Aim,
     Curvature,
+    Memory,
     Preconditioner,
     Target,
     aim_at,
@@ -97,8 +98,8 @@ class CubicNewton:
     their own if given. With the anchored objective, examples set aside choose a sampled
     step's penalty, and a result that does not lower the objective on them is tried again on
     larger samples; otherwise the ratio test chooses. `average` is the share of the last
-    steps whose mean is the result (0: the last step alone). Equations (2), (6) and (7) of
-    `docs/theory.md`.
+    steps whose mean is the result (0: the last step alone); `memory` is what may be kept.
+    Equations (2), (6) and (7) of `docs/theory.md`.
     """
 
     objective: Aim
@@ -112,6 +113,7 @@ class CubicNewton:
     sample_size: int | None = None
     hvp_size: int | None = None
     average: float = 0.0
+    memory: Memory = Memory()
 
     def __post_init__(self) -> None:
         check_words(self.objective, self.curvature, self.preconditioner)
@@ -152,7 +154,8 @@ class CubicNewton:
             curvature=True,
             forward=light,
             anchored=self.objective == "anchored",
-            kept=products if bent == "hessian" else 0,
+            kept=products if bent == "hessian" and self.memory.graphs != 0 else 0,
+            graphs=self.memory.graphs,
         )
 
     def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
@@ -165,6 +168,7 @@ class CubicNewton:
                 self.preconditioner,
                 _METRIC_SIZE,
                 generator,
+                self.memory,
             )
             found = self._tried(problem, target, generator)
             certificate = self._certify(target.objective, found, generator)
@@ -254,7 +258,7 @@ class CubicNewton:
         return _Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty, first)
 
     def _point(self, t: Tensor, draw: _Draw, kind: Kind) -> Point:
-        curvature = draw.curvature.linearise(t, curvature=kind)
+        curvature = draw.curvature.linearise(t, curvature=kind, memory_budget=self.memory.graphs)
         if draw.gradient is draw.curvature:
             return Point(t, draw.gradient, curvature.value, curvature.gradient, curvature)
         value = float(draw.gradient.value(t)) if self.penalty == "auto" else None
@@ -267,7 +271,7 @@ class CubicNewton:
         if not self.certificate_products or found.penalty is None:
             return None
         seen = self._draw(objective, self.sample_size or objective.size, generator)
-        hessian = seen.curvature.linearise(found.theta)
+        hessian = seen.curvature.linearise(found.theta, memory_budget=self.memory.graphs)
         whole = seen.gradient is seen.curvature
         gradient = hessian.gradient if whole else seen.gradient.gradient(found.theta)
         ends = extreme_eigenvalues(

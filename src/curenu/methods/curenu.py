@@ -18,7 +18,7 @@ from curenu.cubic import CubicSolver, LanczosSolver, resolve_solver
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.methods.adaptive import Penalty
 from curenu.methods.cubic_newton import CubicNewton
-from curenu.methods.target import Aim, Curvature, Preconditioner
+from curenu.methods.target import Aim, Curvature, Memory, Preconditioner
 
 __all__ = ["CuReNU"]
 
@@ -31,6 +31,10 @@ class CuReNU:
     Hessian H of the objective: `"anchored"`, or `"retain"` as in the paper. `penalty` is M
     or `"auto"`; `solver` is `"lanczos"`, `"eigen"`, `"descent"` or a solver; `curvature` and
     `preconditioner` choose the products and the metric of |s| (`"none"`: the usual length).
+    `memory_budget` bounds the bytes kept so as not to be computed again: four parts of nine for
+    the solver (where Lanczos's basis does not fit, products are made twice; the eigen solver
+    refuses), four for graphs between products, one for outputs at theta0 (None: 1 GiB, 1 GiB
+    and 256 MiB). The step is the same.
     Cost per step: one gradient, the solver's products, one value a ratio test.
     Equations (1), (2), (5), (6) and (10) of `docs/theory.md`.
     """
@@ -43,6 +47,7 @@ class CuReNU:
     max_steps: int = 4
     tolerance: float = 1e-3
     certificate_products: int = 10
+    memory_budget: int | None = None
 
     def __post_init__(self) -> None:
         self._loop()
@@ -68,13 +73,15 @@ class CuReNU:
         return self._loop().run(problem, generator)
 
     def _loop(self) -> CubicNewton:
+        memory = Memory.of(self.memory_budget)
         return CubicNewton(
             objective=self.objective,
-            solver=resolve_solver(self.solver),
+            solver=resolve_solver(self.solver, memory.basis),
             penalty=self.penalty,
             curvature=self.curvature,
             preconditioner=self.preconditioner,
             max_steps=self.max_steps,
             tolerance=self.tolerance,
             certificate_products=self.certificate_products,
+            memory=memory,
         )

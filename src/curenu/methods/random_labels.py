@@ -7,6 +7,7 @@ in: the labels come from the method's generator, so that another round draws oth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +16,10 @@ from torch import Tensor
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import UnsupportedModel
 from curenu.methods.first_order import check_momentum, check_schedule, follow, momentum
-from curenu.objective import cross_entropy_to, mixed_batches, need_classes
+from curenu.objective import WeightedSum, cross_entropy_to, mixed_batches, need_classes
 from curenu.status import Status
 
-__all__ = ["RandomLabels", "random_classes"]
+__all__ = ["RandomLabels", "random_classes", "relabelled"]
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,24 @@ class RandomLabels:
         """Erase: teach noise in the place of what goes."""
         need_classes(problem.retain, "RandomLabels")
         with problem.retain.meter.measure() as spent:
-            head = cross_entropy_to(random_classes(problem, generator, false_only=False))
-            batches = (
-                batch
-                for _ in range(self.epochs)
-                for batch in mixed_batches(
-                    [(problem.retain, None), (problem.forget, head)],
-                    self.batch_size,
-                    generator,
-                    weight_decay=problem.retain.weight_decay,
-                )
-            )
+            labels = random_classes(problem, generator, false_only=False)
+            batches = relabelled(problem, labels, self.epochs, self.batch_size, generator)
             theta = follow(problem.start, batches, momentum(self.learning_rate, self.momentum))
         return Erasure(theta, Status.SCHEDULE_DONE, spent())
+
+
+def relabelled(
+    problem: ErasureProblem,
+    labels: Tensor,
+    epochs: int,
+    batch_size: int,
+    generator: torch.Generator,
+) -> Iterator[WeightedSum]:
+    """Shuffled batches of all the data, where the forget set has the classes `labels` `[n]`."""
+    parts = [(problem.retain, None), (problem.forget, cross_entropy_to(labels))]
+    decay = problem.retain.weight_decay
+    for _ in range(epochs):
+        yield from mixed_batches(parts, batch_size, generator, weight_decay=decay)
 
 
 def random_classes(

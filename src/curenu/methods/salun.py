@@ -17,8 +17,8 @@ from torch import Tensor
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
 from curenu.methods.first_order import check_momentum, check_schedule, follow, momentum
-from curenu.methods.random_labels import random_classes
-from curenu.objective import combined, cross_entropy_to, mixed_batches, need_classes
+from curenu.methods.random_labels import random_classes, relabelled
+from curenu.objective import combined, need_classes
 from curenu.status import Status
 
 __all__ = ["SalUn"]
@@ -60,17 +60,8 @@ class SalUn:
         need_classes(problem.retain, "SalUn")
         with problem.retain.meter.measure() as spent:
             mask = self._mask(problem)
-            head = cross_entropy_to(random_classes(problem, generator, false_only=True))
-            batches = (
-                batch
-                for _ in range(self.epochs)
-                for batch in mixed_batches(
-                    [(problem.retain, None), (problem.forget, head)],
-                    self.batch_size,
-                    generator,
-                    weight_decay=problem.retain.weight_decay,
-                )
-            )
+            labels = random_classes(problem, generator, false_only=True)
+            batches = relabelled(problem, labels, self.epochs, self.batch_size, generator)
             rule = momentum(self.learning_rate, self.momentum)
             theta = follow(problem.start, batches, rule, mask=mask)
         return Erasure(theta, Status.SCHEDULE_DONE, spent())

@@ -20,7 +20,7 @@ from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
 from curenu.methods.adaptive import Penalty
 from curenu.methods.cubic_newton import CubicNewton
-from curenu.methods.target import Aim, Curvature, Preconditioner
+from curenu.methods.target import Aim, Curvature, Memory, Preconditioner
 
 __all__ = ["StoCuReNU"]
 
@@ -35,8 +35,9 @@ class StoCuReNU:
     takes out most of the samples' noise. With the anchored objective, retained examples set
     aside choose the penalty of every third step, and a result that does not lower the objective on
     them is tried again on larger samples. With `preconditioner="none"` the
-    number of vectors `[d]` held does not depend on anything but the solver. Cost per step:
-    one gradient, the solver's products and a value on the sample.
+    number of vectors `[d]` held does not depend on anything but the solver. `memory_budget`
+    is as in `CuReNU`. Cost per step: one gradient, the solver's products and a value on the
+    sample.
     Equations (1), (2), (5), (6), (8) and (10) of `docs/theory.md`.
     """
 
@@ -51,6 +52,7 @@ class StoCuReNU:
     average: float = 0.6
     tolerance: float = 0.0
     certificate_products: int = 0
+    memory_budget: int | None = None
 
     def __post_init__(self) -> None:
         if self.sample_size < 1 or (self.hvp_size is not None and self.hvp_size < 1):
@@ -94,15 +96,17 @@ class StoCuReNU:
         return self._loop().run(problem, generator)
 
     def _loop(self) -> CubicNewton:
+        memory = Memory.of(self.memory_budget)
         return CubicNewton(
             objective=self.objective,
-            solver=resolve_solver(self.solver),
+            solver=resolve_solver(self.solver, memory.basis),
             penalty=self.penalty,
             curvature=self.curvature,
             preconditioner=self.preconditioner,
             max_steps=self.max_steps,
             tolerance=self.tolerance,
             certificate_products=self.certificate_products,
+            memory=memory,
             sample_size=self.sample_size,
             hvp_size=self.hvp_size,
             average=self.average,

@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 
 from curenu.erasure import ErasureProblem
 from curenu.errors import BadRequest, UnsupportedModel
 from curenu.objective import AnchoredRisk, Coordinates, Kind, Metric, Objective, kronecker_metric
+from curenu.objective.anchor import OUTPUT_MEMORY
 
-__all__ = ["Aim", "Curvature", "Preconditioner", "Target", "aim_at", "check_words", "kind_of"]
+__all__ = [
+    "Aim",
+    "Curvature",
+    "Memory",
+    "Preconditioner",
+    "Target",
+    "aim_at",
+    "check_words",
+    "kind_of",
+]
 
 Aim = Literal["anchored", "retain"]
 Curvature = Literal["auto", "hessian", "gauss_newton"]
 Preconditioner = Literal["auto", "kfac", "none"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that may be kept so as not to be computed again; None: the usual, 1 GiB each.
+
+    The solver's `basis`, `graphs` between products, `outputs` at theta0 (usually 256 MiB).
+    """
+
+    basis: int | None = None
+    graphs: int | None = None
+    outputs: int = OUTPUT_MEMORY
+
+    @classmethod
+    def of(cls, budget: int | None) -> Self:
+        """The parts of a budget, in the proportions of the usual ones: 4 to 4 to 1."""
+        if budget is None:
+            return cls()
+        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+            raise BadRequest(f"memory_budget={budget!r}.", "None, or bytes: 0 or more.")
+        part = budget // 9
+        return cls(4 * part, 4 * part, part)
 
 
 @dataclass(frozen=True)
@@ -46,6 +78,7 @@ def aim_at(
     preconditioner: Preconditioner,
     metric_size: int,
     generator: torch.Generator,
+    memory: Memory,
 ) -> Target:
     """The target of `problem`; a metric is measured on `metric_size` retained examples.
 
@@ -57,7 +90,9 @@ def aim_at(
     metric, why = _metric(problem, preconditioner, metric_size, generator)
     objective: Objective = problem.retain
     if aim == "anchored":
-        objective = AnchoredRisk(problem.retain, problem.forget, problem.theta0)
+        objective = AnchoredRisk(
+            problem.retain, problem.forget, problem.theta0, memory_budget=memory.outputs
+        )
     notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why)
     return Target(objective, kind, Coordinates(problem.start, metric), notes)
 

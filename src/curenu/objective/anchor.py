@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from curenu.objective.weighted_sum import Quadratic, Source, Term, WeightedSum
+from curenu.objective.source import Source
+from curenu.objective.weighted_sum import Quadratic, Term, WeightedSum
 
 __all__ = ["OUTPUT_MEMORY", "Anchor"]
 

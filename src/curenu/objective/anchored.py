@@ -12,7 +12,8 @@ from curenu.errors import BadRequest
 from curenu.objective.anchor import OUTPUT_MEMORY, Anchor
 from curenu.objective.bregman import Bregman
 from curenu.objective.empirical import EmpiricalRisk
-from curenu.objective.weighted_sum import Quadratic, Source, Term, WeightedSum
+from curenu.objective.source import Source
+from curenu.objective.weighted_sum import Quadratic, Term, WeightedSum
 
 __all__ = ["AnchoredRisk"]
 

@@ -15,13 +15,12 @@ from curenu.cost import Meter
 from curenu.errors import BadRequest
 from curenu.objective.examples import Examples
 from curenu.objective.loss import Evaluation, Loss, Reduction
+from curenu.objective.source import Source, one_arithmetic
 from curenu.objective.weighted_sum import (
     Head,
     Quadratic,
-    Source,
     Term,
     WeightedSum,
-    one_arithmetic,
 )
 from curenu.parameters import ParameterSpace, Selection
 
@@ -87,6 +86,10 @@ class EmpiricalRisk(WeightedSum):
     def start(self) -> Tensor:
         """The vector `[d]` of the model as it was given."""
         return self._start.clone()
+
+    def vector_of(self, model: nn.Module) -> Tensor:
+        """theta `[d]` of another model with the same parameters; what does not move is ignored."""
+        return self.parameters.flatten(dict(model.named_parameters()))
 
     def subset(self, ids: Sequence[int] | Tensor) -> Self:
         """The same objective over the examples at `ids` only; `BadRequest` if not in it."""
@@ -167,8 +170,7 @@ class EmpiricalRisk(WeightedSum):
         batch = fetch(few)
         with torch.no_grad():
             check_loss_repeats(lambda: evaluation.loss(evaluation(batch), batch).sum())
-        spread = self.ids[:: max(1, self.size // 7)][:8]
-        evaluation.settle([fetch(one) for one in spread.split(1)], fetch(spread))
+        evaluation.settle(fetch, self.ids)
 
 
 def _mean(ids: Tensor, evaluation: Evaluation) -> tuple[Term, ...]:

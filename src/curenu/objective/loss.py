@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -105,12 +105,14 @@ class Evaluation(nn.Module):
             )
         return batch[1]
 
-    def settle(self, singles: Sequence[Any], together: Any) -> None:
-        """Measure the reduction on a few examples, each alone and all together.
+    def settle(self, fetch: Callable[[Tensor], Any], ids: Tensor) -> None:
+        """Measure the reduction on a few of the examples `ids`, each alone and all together.
 
         Raises `BadRequest` when the loss of all is neither the sum nor the mean of theirs,
         or not what was declared: the scale of every product would depend on the batch size.
         """
+        spread = ids[:: max(1, len(ids) // 7)][:8]
+        singles, together = [fetch(one) for one in spread.split(1)], fetch(spread)
         with torch.no_grad():
             alone = [self.loss(self(single), single).double() for single in singles]
             total = float(sum(loss.sum() for loss in alone))
@@ -139,9 +141,16 @@ class Evaluation(nn.Module):
         self.reduction = measured[0]
 
 
-def mean_loss(model: nn.Module, loss: Loss) -> Callable[[Any], Tensor]:
-    """The mean loss of a batch as a function of the batch, for training `model` itself."""
-    evaluation = Evaluation(model, loss, None)
+def mean_loss(
+    model: nn.Module, loss: Loss, fetch: Callable[[Tensor], Any], ids: Tensor
+) -> Callable[[Any], Tensor]:
+    """The mean loss of a batch as a function of the batch, for training `model` itself.
+
+    Whether the loss is a sum or a mean is measured on a few of the examples `ids`, as every
+    objective does: training and erasure then have one scale. Leaves the model in eval mode.
+    """
+    evaluation = Evaluation(model, loss, None).eval()
+    evaluation.settle(fetch, ids)
 
     def evaluate(batch: Any) -> Tensor:
         value = evaluation.loss(evaluation(batch), batch)

@@ -127,7 +127,11 @@ def _placed(risk: EmpiricalRisk, theta: Tensor) -> nn.Module:
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Linear and convolutional layers whose moving parameters are nobody else's too."""
+    """Linear and convolutional layers whose moving parameters are nobody else's too.
+
+    Not those whose class has a forward pass of its own, one that pads first say: what such a
+    layer is given is not what its weights are multiplied by.
+    """
     owners: dict[int, int] = {}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
@@ -136,6 +140,7 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
         name: layer
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Linear | nn.Conv2d)
+        and type(layer).forward in (nn.Linear.forward, nn.Conv2d.forward)
         and layer.weight.requires_grad
         and all(owners[id(parameter)] == 1 for parameter in layer.parameters())
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ __all__ = [
     "Kind",
     "MicroBatch",
     "Pieces",
+    "Within",
     "accumulate",
     "graph_bytes",
     "pieces_of",
@@ -29,6 +30,9 @@ __all__ = [
 Kind = Literal["hessian", "gauss_newton"]
 
 Pieces = Sequence[Tensor | None]
+
+Within = Callable[[Callable[[], Any]], Any]
+"""Runs some work where the model holds the parameters that it is differentiated at."""
 
 _CLOSE = 1e-2  # relative gap between two orders of derivatives that is rounding, in float32
 
@@ -39,20 +43,22 @@ class MicroBatch:
 
     With `forward_mode` a product pushes the vector through the model by forward-mode
     differentiation and pulls the result back once: no derivative of a derivative is taken,
-    and nothing is kept.
+    and nothing is kept. All of it happens `within` the parameters, ways back too: checkpointed
+    parts of a model are passed again there.
     """
 
     leaves: list[Tensor]
     forward: Callable[[list[Tensor]], Tensor]
     head: Callable[[Tensor], Tensor]
     count: int
+    within: Within
     kind: Kind = "hessian"
     forward_mode: bool = False
 
     def differentiate(self) -> Differentiated:
         """Loss and gradient, and the graph that products can be taken from again."""
         build = _by_loss if self.kind == "hessian" else _by_outputs
-        return build(self)
+        return self.within(lambda: build(self))
 
     def product(self, pieces: Sequence[Tensor]) -> Pieces | None:
         """Curvature times `pieces`, in the leaves' shapes; None when all of it is zero.
@@ -64,18 +70,7 @@ class MicroBatch:
             once = self.differentiate()
             return once.product(pieces, keep=False) if once.bends else None
         with _derivatives():
-            outputs, pushed = self._push(pieces)
-            if pushed is None or not _bends(outputs):
-                return None
-            at, slope = self._slope(outputs)
-            ends, ways = [], []
-            if _bends(slope):
-                ends.append(outputs)
-                ways.append(_pull([slope], [at], [pushed.detach()], False, False)[0])
-            if self.kind == "hessian" and _bends(pushed):
-                ends.append(pushed)
-                ways.append(slope.detach())
-            return _pull(ends, self.leaves, ways, False, False) if ends else None
+            return self.within(lambda: self._by_pushing(pieces))
 
     def agrees(self, pieces: Sequence[Tensor]) -> bool:
         """Whether forward mode works here and gives what double backward gives."""
@@ -91,6 +86,20 @@ class MicroBatch:
             gap += float(torch.as_tensor(left - right).square().sum())
             size += float(torch.as_tensor(right).square().sum())
         return gap <= _CLOSE**2 * size
+
+    def _by_pushing(self, pieces: Sequence[Tensor]) -> Pieces | None:
+        outputs, pushed = self._push(pieces)
+        if pushed is None or not _bends(outputs):
+            return None
+        at, slope = self._slope(outputs)
+        ends, ways = [], []
+        if _bends(slope):
+            ends.append(outputs)
+            ways.append(_pull([slope], [at], [pushed.detach()], False, False)[0])
+        if self.kind == "hessian" and _bends(pushed):
+            ends.append(pushed)
+            ways.append(slope.detach())
+        return _pull(ends, self.leaves, ways, False, False) if ends else None
 
     def _push(self, pieces: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Outputs and J·pieces, both with their graphs to the leaves."""
@@ -136,13 +145,14 @@ class Differentiated:
     count: int
     bends: bool
     bend: Callable[[Sequence[Tensor], bool, bool], Pieces]
+    within: Within
 
     def product(self, pieces: Sequence[Tensor], *, keep: bool, columns: bool = False) -> Pieces:
         """Curvature times `pieces`, one tensor a parameter (None is zero)."""
         if not self.bends:
             return [None] * len(self.leaves)
         with _derivatives():
-            return self.bend(pieces, keep, columns)
+            return self.within(lambda: self.bend(pieces, keep, columns))
 
     def check_twice_differentiable(self) -> None:
         """Raise `UnsupportedModel` if an operation in the gradient's graph ends it."""
@@ -185,7 +195,8 @@ def _by_loss(batch: MicroBatch) -> Differentiated:
     def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
         return _pull([grads[i] for i in live], leaves, [pieces[i] for i in live], keep, columns)
 
-    return Differentiated(float(loss.detach()), leaves, grads, batch.count, bool(live), bend)
+    value = float(loss.detach())
+    return Differentiated(value, leaves, grads, batch.count, bool(live), bend, batch.within)
 
 
 def _by_outputs(batch: MicroBatch) -> Differentiated:
@@ -210,7 +221,8 @@ def _by_outputs(batch: MicroBatch) -> Differentiated:
         (curved,) = _pull([slope], [detached], [pushed], True, columns)
         return _pull([outputs], leaves, [curved], keep, columns)
 
-    return Differentiated(float(loss.detach()), leaves, grads, batch.count, _bends(slope), bend)
+    value = float(loss.detach())
+    return Differentiated(value, leaves, grads, batch.count, _bends(slope), bend, batch.within)
 
 
 @cache

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from curenu.distributed import dealt, reduced
 from curenu.errors import UnsupportedModel
 from curenu.objective.empirical import EmpiricalRisk
-from curenu.objective.weighted_sum import one_arithmetic
+from curenu.objective.source import one_arithmetic
 
 __all__ = ["squared_gradients"]
 

@@ -3,61 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from curenu.checks import check_curvature, floating_tensors
 from curenu.cost import Meter
 from curenu.distributed import dealt, least, reduced
 from curenu.errors import IllPosed, UnsupportedModel
-from curenu.objective.examples import Examples
 from curenu.objective.linearisation import Kind, Linearisation
-from curenu.objective.loss import Evaluation
-from curenu.objective.micro_batch import MicroBatch, accumulate, graph_bytes, pieces_of
+from curenu.objective.micro_batch import (
+    MicroBatch,
+    Pieces,
+    accumulate,
+    graph_bytes,
+    pieces_of,
+)
+from curenu.objective.source import Named, Source, one_arithmetic
 from curenu.parameters import ParameterSpace
 
 __all__ = [
     "GRAPH_MEMORY",
     "Head",
     "Quadratic",
-    "Source",
     "Term",
     "WeightedSum",
-    "one_arithmetic",
 ]
 
 GRAPH_MEMORY = 2**30
 """Bytes of differentiated graphs kept between products unless asked otherwise."""
 
-Named = dict[str, Tensor]
-
 Head = Callable[[Tensor, Any, Tensor], Tensor]
 """(outputs on a batch, the batch, its ids) -> Σ f_i over it."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a sum and all its samples share: parameters, model and loss, data and meter."""
-
-    parameters: ParameterSpace
-    evaluation: Evaluation
-    examples: Examples
-    micro_batch_size: int
-    meter: Meter
-    measured: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What has been measured of the model once, and need not be again."""
-
-    def outputs(self, named: Named, batch: Any) -> Tensor:
-        """The model's outputs on a batch (its loss, for mappings) under named parameters."""
-        inputs = {f"model.{name}": tensor for name, tensor in named.items()}
-        return functional_call(self.evaluation, inputs, (batch,))
 
 
 @dataclass(frozen=True)
@@ -144,8 +125,7 @@ class WeightedSum:
             for term, batch, ids in self._stream():
                 named = self._leaves(theta)
                 leaves = list(named.values())
-                loss = term.weight * self._sum(term, named, batch, ids)
-                accumulate(total, torch.autograd.grad(loss, leaves, allow_unused=True), leaves)
+                accumulate(total, self._slopes(term, named, batch, ids), leaves)
                 self.meter.passed(len(ids))
         self._check_sum(reduced(total), theta)
         return self._quadratic.add_gradient(theta, total)
@@ -225,15 +205,18 @@ class WeightedSum:
         """A term on a batch as a function of its parameters; no fused attention."""
         named = self._leaves(theta)
 
-        def forward(pieces: list[Tensor]) -> Tensor:
+        def within(work: Callable[[], Any]) -> Any:
             with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
-                return self.source.outputs(dict(zip(named, pieces, strict=True)), batch)
+                return self.source.under(named, work)
+
+        def forward(pieces: list[Tensor]) -> Tensor:
+            return self.source.outputs(dict(zip(named, pieces, strict=True)), batch)
 
         def head(outputs: Tensor) -> Tensor:
             loss = term.weight * term.head(outputs, batch, ids)
             return loss if one is None else one * loss
 
-        return MicroBatch(list(named.values()), forward, head, len(ids))
+        return MicroBatch(list(named.values()), forward, head, len(ids), within)
 
     def _forward_mode(self, theta: Tensor) -> bool:
         """Whether products go by forward mode: tried once, on the first example.
@@ -258,6 +241,15 @@ class WeightedSum:
             batch = next(self._micro_batches(theta, "hessian", 0), None)
             known[key] = 0 if batch is None else graph_bytes(batch.differentiate)
         return least(budget // max(1, known[key]))
+
+    def _slopes(self, term: Term, named: Named, batch: Any, ids: Tensor) -> Pieces:
+        """Derivatives of a term on a batch by the named leaves."""
+
+        def work() -> Pieces:
+            loss = term.weight * self._sum(term, named, batch, ids)
+            return torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+
+        return self.source.under(named, work)
 
     def _sum(self, term: Term, named: Named, batch: Any, ids: Tensor) -> Tensor:
         return term.head(self.source.outputs(named, batch), batch, ids)
@@ -295,14 +287,3 @@ class WeightedSum:
             "The gradient holds NaN or Inf although every loss is finite.",
             "a loss whose derivative is finite everywhere (no square root or norm at zero).",
         )
-
-
-@contextmanager
-def one_arithmetic() -> Iterator[None]:
-    """Turn off the inference-only attention path: the same arithmetic in every pass."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)

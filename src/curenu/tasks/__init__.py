@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
 
+from curenu.arguments import fit_arguments, suggestion
 from curenu.errors import BadRequest
 from curenu.tasks.adult import adult
 from curenu.tasks.cifar10 import cifar10
@@ -24,7 +24,7 @@ __all__ = [
     "TASKS",
     "Recipe",
     "Task",
-    "available",
+    "build_task",
     "class_ids",
     "find_fashion_mnist",
     "group_ids",
@@ -44,37 +44,43 @@ TASKS: dict[str, Callable[..., Task]] = {
 }
 
 
-def available() -> tuple[str, ...]:
-    """Names of the built-in tasks."""
-    return tuple(TASKS)
-
-
 def load_task(name: str, **options: Any) -> Task:
     """The built-in task of that name, or the one a user's `file.py:function` returns.
 
     `options` are arguments of the task's function. Raises `BadRequest` for an unknown name,
-    file, function or option, and `MissingData` when a built-in task's data are not there.
+    file, function or option, and for a value that is not of the option's type, `MissingData`
+    when a built-in task's data are not there.
+    """
+    return build_task(name, options)[0]
+
+
+def build_task(name: str, options: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
+    """The task as `load_task` gives it, and its options made what their types say.
+
+    An option may be a word, "3" for 3: a user's own without a type stays a word.
     """
     make = TASKS.get(name)
     if make is None and is_reference(name):
         make = function_of(name)
     if make is None:
-        close = difflib.get_close_matches(name, TASKS, n=1)
-        raise BadRequest(
-            f"No task is named {name!r}.",
-            f"{close[0]}." if close else f"{', '.join(TASKS)} or path/to/file.py:function.",
-        )
-    known = inspect.signature(make).parameters
-    anything = any(p.kind is p.VAR_KEYWORD for p in known.values())
-    for option in options:
-        if option not in known and not anything:
-            raise BadRequest(
-                f"Task {name} takes no option {option!r}.",
-                f"{', '.join(known)}." if known else "no options: it takes none.",
-            )
-    task = make(**options)
+        known = [*TASKS, "path/to/file.py:function"]
+        raise BadRequest(f"No task is named {name!r}.", suggestion(name, known))
+    fitted = fit_arguments(f"Task {name}", options, _types(make, options))
+    task = make(**fitted)
     if not isinstance(task, Task):
         raise BadRequest(
             f"{name} returned a {type(task).__name__}.", "a function that returns a `curenu.Task`."
         )
-    return task
+    return task, fitted
+
+
+def _types(make: Callable[..., Task], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The types of a function's arguments, `Any` where none is said."""
+    parameters = inspect.signature(make).parameters
+    try:
+        hints = get_type_hints(make)
+    except NameError:  # a user's, of names that only a type checker sees
+        hints = {}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    names = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    return {name: hints.get(name, Any) for name in [*names, *(options if open_ended else ())]}

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from curenu.errors import BadRequest, MissingData
-from curenu.tasks.found import DataFiles, check_count, choose
+from curenu.tasks.found import DataFiles, check_count, choose, shared
 from curenu.tasks.networks import ResNet18, ResNet20
 from curenu.tasks.recipe import Recipe
 from curenu.tasks.task import Task
@@ -25,8 +25,6 @@ from curenu.tasks.task import Task
 __all__ = ["JPEG", "PICKLES", "cifar10"]
 
 _VARIABLE = "CURENU_CIFAR10"
-_BESIDE = Path("../shared/data/cifar10")  # of the current folder, or of a checkout
-_CHECKOUT = Path(__file__).resolve().parents[3]
 PICKLES = DataFiles(
     title="CIFAR-10",
     names=(*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"),
@@ -38,7 +36,7 @@ JPEG = DataFiles(
     names=("cifar10_jpeg.npz",),
     variable=_VARIABLE,
     remedy="an archive of JPEG images",
-    places=(_BESIDE, _CHECKOUT / _BESIDE),
+    places=shared("cifar10"),
 )
 _RECIPE = Recipe(epochs=15, batch_size=128, learning_rate=0.1, weight_decay=5e-4)
 _NETWORKS = {"resnet20": ResNet20, "resnet18": ResNet18}

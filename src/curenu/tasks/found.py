@@ -11,9 +11,11 @@ from typing import TypeVar
 
 from curenu.errors import BadRequest, MissingData
 
-__all__ = ["DataFiles", "check_count", "choose"]
+__all__ = ["DataFiles", "check_count", "choose", "shared"]
 
 Value = TypeVar("Value")
+
+_CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ class DataFiles:
         module, inside = self.package
         spec = importlib.util.find_spec(module)
         return [Path(root) / inside for root in (spec and spec.submodule_search_locations) or ()]
+
+
+def shared(name: str) -> tuple[Path, ...]:
+    """`../shared/data/name`, beside the current folder or beside a checkout."""
+    beside = Path("../shared/data") / name
+    return (beside, _CHECKOUT / beside)
 
 
 def check_count(name: str, count: int | None, most: int) -> None:

@@ -68,7 +68,8 @@ def train(
     """Train `model` in place on the examples `ids` (None: all); returned in eval mode.
 
     Batches are shuffled by `generator`, which also seeds dropout. `progress` is told (steps
-    done, steps in all). Raises `IllPosed` when the loss becomes NaN or Inf.
+    done, steps in all). Raises `BadRequest` for a loss that is neither a mean nor a sum over
+    examples, `IllPosed` when it becomes NaN or Inf.
     """
     device = next(model.parameters()).device
     examples = Examples(dataset, None, device)
@@ -82,7 +83,7 @@ def train(
             0.5 * (1 + math.cos(math.pi * step / total)) if recipe.schedule == "cosine" else 1.0
         ),
     )
-    evaluate = mean_loss(model, loss)
+    evaluate = mean_loss(model, loss, examples.batch, chosen)
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))

@@ -55,6 +55,10 @@ class Task:
                 return targets
         raise BadRequest(f"Task {self.name} has no classes.", "ids, or a task with `labels`.")
 
+    def decided(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `[m, k]` and classes `[m]`: by `decisions`, or as they are without it."""
+        return self.decisions(outputs, targets) if self.decisions else (outputs, targets)
+
     def initialise(self, seed: int) -> nn.Module:
         """A new network; the same seed gives the same weights."""
         with torch.random.fork_rng(devices=[]):

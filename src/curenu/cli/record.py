@@ -1,0 +1,90 @@
+"""A request before and after it is granted, in lines for a person or as JSON."""
+
+from __future__ import annotations
+
+import json
+
+from curenu.cli.console import print_json, stdout
+from curenu.estimate import Estimate
+from curenu.records import DriftRecord, RequestRecord
+from curenu.session import Request
+
+__all__ = ["plan_text", "print_plan", "print_record"]
+
+
+def plan_text(asked: Request, needed: Estimate) -> str:
+    """What is to be erased, and what it will take."""
+    return (
+        f"erasing {len(asked.positions)} examples, {asked.problem.retain.size} stay; at most "
+        f"about {needed.seconds:.3g} s and {needed.bytes / 2**20:.3g} MiB (rough)"
+    )
+
+
+def print_plan(asked: Request, needed: Estimate, as_json: bool) -> None:
+    """The answer of a dry run."""
+    if not as_json:
+        stdout().print(plan_text(asked, needed) + "; nothing was done")
+        return
+    print_json(
+        {
+            "forget": len(asked.positions),
+            "retain": asked.problem.retain.size,
+            "seed": asked.seed,
+            "seconds": needed.seconds,
+            "bytes": needed.bytes,
+        }
+    )
+
+
+def print_record(record: RequestRecord, as_json: bool) -> None:
+    """What a request did, what its result is worth, and where the sequence stands."""
+    if as_json:
+        print_json(json.loads(record.model_dump_json()))
+        return
+    damping = record.trace[-1].damping if record.trace else None
+    stdout().print(
+        f"Request {record.request!r}: erased {len(record.positions)} examples by "
+        f"{record.method} in {record.cost.seconds:.1f} s ({record.cost.gradients} gradients, "
+        f"{record.cost.hvps} products).\nUpdate norm {record.update_norm:.4g}"
+        + (f", last damping {damping:.4g}" if damping is not None else "")
+        + f"; weights {record.after[:12]}.\n{record.status}"
+    )
+    if record.certificate is not None:
+        found = record.certificate
+        stdout().print(
+            f"Convergence certificate (not one of privacy): |gradient| {found.gradient_norm:.3g}, "
+            f"lambda_min {found.lambda_min:.3g} ± {found.lambda_min_residual:.2g}, measured on "
+            f"{found.examples} of {found.population} examples."
+        )
+    if record.drift is not None:
+        for line in _drift_lines(record.drift):
+            stdout().print(line, highlight=False)
+
+
+def _drift_lines(drift: DriftRecord) -> list[str]:
+    """The drift meter, then every reason to retrain."""
+    cost = "" if drift.ratio is None else f", {drift.ratio:.2g} of a retraining's time"
+    many = "request" if drift.requests == 1 else "requests"
+    lines = [
+        f"Sequence: {drift.requests} {many} since training, {drift.share:.2%} of the examples"
+        f"{cost}; path {drift.path:.3g}, distance {drift.distance:.3g}."
+    ]
+    if drift.aim is not None:
+        aim = drift.aim
+        lines.append(
+            f"Aim: objective lower by {aim.gain:.3g} ± {aim.gain_error:.1g}, |gradient| "
+            f"{aim.gradient_norm:.3g} ± {aim.gradient_error:.1g} (before: "
+            f"{aim.first_gradient_norm:.3g}), on {aim.examples} examples."
+        )
+    if drift.check is not None:
+        check = drift.check
+        lines.append(
+            f"Against erasing at once: distance {check.distance:.3g} of {check.first_distance:.3g}"
+            + (
+                ""
+                if check.divergence is None
+                else f", divergence {check.divergence:.3g} of {check.first_divergence:.3g}"
+            )
+            + f"; it took {check.cost.seconds:.1f} s."
+        )
+    return lines + [str(advice) for advice in drift.advice]
