@@ -40,9 +40,18 @@ bounds what is kept between products.
 """
 
 
+_EMPTY = """# Large models
+
+No run has been made in full yet, so there is nothing to report. `make bench-large NAME=lite0-head`
+makes one (`make large-data` installs the weights), and this page from what it found.
+"""
+
+
 def text() -> str:
     """The page, from the results that are there."""
     found = [json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"))]
+    if not found:
+        return _EMPTY
     whole = [record for record in found if "R" in record]
     parts = [_HEAD, _costs(whole), _closeness(whole), _settings(whole), _NOTES]
     parts += [_language(record) for record in found if "findings" in record]
