@@ -84,7 +84,7 @@ def measured(case: Case, scale: Scale) -> dict[str, Any]:
         only=case.only,
         micro_batch_size=case.micro_batch,
     )
-    problem = ErasureProblem(risk.start, *risk.split(forget))
+    problem = ErasureProblem(risk.start, *risk.split(forget), training=case.recipe.time(len(data)))
     method = StoCuReNU(
         sample_size=scale.sample,
         max_steps=scale.steps,

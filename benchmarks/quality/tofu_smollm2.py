@@ -55,7 +55,7 @@ def main() -> None:
         micro_batch_size=4,
     )
     method = StoCuReNU(sample_size=arguments.sample, max_steps=arguments.steps)
-    problem = ErasureProblem(risk.start, *risk.split(forget))
+    problem = ErasureProblem(risk.start, *risk.split(forget), training=task.training_time)
     result = clock.run("erasure", lambda: erase(problem, method, seed=0))
     after = with_parameters(trained, risk.parameters, result.theta)
     measure = task.measure

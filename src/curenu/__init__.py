@@ -3,7 +3,7 @@
 from curenu.cost import Cost
 from curenu.erasure import Certificate, Erasure, ErasureProblem, StepRecord
 from curenu.facade import Unlearned, unlearn
-from curenu.objective import AnchoredRisk, EmpiricalRisk, TokenCrossEntropy
+from curenu.objective import AnchoredRisk, EmpiricalRisk, TokenCrossEntropy, TrainingTime
 from curenu.parameters import ParameterSpace
 from curenu.session import Session
 from curenu.status import Status
@@ -23,6 +23,7 @@ __all__ = [
     "StepRecord",
     "Task",
     "TokenCrossEntropy",
+    "TrainingTime",
     "Unlearned",
     "unlearn",
 ]

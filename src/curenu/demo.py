@@ -138,7 +138,7 @@ def _erased(
 ) -> Row:
     """The method's row; an error of the package is a row with its reason."""
     retain, forget = risks
-    problem = ErasureProblem(retain.start, retain, forget)
+    problem = ErasureProblem(retain.start, retain, forget, training=comparison.task.training_time)
     retain.meter.listener = counter(progress, method.plan(problem).examples)
     try:
         erasure = erase(problem, method, seed=derived_seed(seed, "request", 1))

@@ -16,7 +16,7 @@ from curenu.erasure import ErasureProblem, Method
 from curenu.errors import BadRequest, UnsupportedModel
 from curenu.facade import erase
 from curenu.identity import derived_seed
-from curenu.objective import AnchoredRisk, EmpiricalRisk
+from curenu.objective import EmpiricalRisk
 from curenu.records import AimReached, DriftCheck, DriftRecord, RequestRecord
 from curenu.run import Run
 from curenu.status import Advice, Status
@@ -77,7 +77,10 @@ class Chain:
     def at_once(self) -> ErasureProblem:
         """Erasing everything that went from the model that was last trained."""
         return ErasureProblem(
-            self.risk.start, self.risk.subset(self.retained), self.risk.subset(self.erased)
+            self.risk.start,
+            self.risk.subset(self.retained),
+            self.risk.subset(self.erased),
+            training=self.task.training_time,
         )
 
 
@@ -148,8 +151,8 @@ def _drifted(check: DriftCheck) -> bool:
 def _aim(chain: Chain) -> AimReached:
     """Gradient and decrease of the anchored objective, each with its standard error."""
     problem, theta = chain.at_once, chain.theta
-    whole = AnchoredRisk(problem.retain, problem.forget, problem.start)
     generator = _generator(chain, len(chain.requests))
+    whole = problem.anchored(generator)
     count = _SAMPLES if whole.size > _SIZE else 1
     total, squares, gains = torch.zeros_like(theta), 0.0, []
     samples = [whole.sample(_SIZE, generator) for _ in range(count)]

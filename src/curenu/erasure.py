@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from curenu.cost import Cost
 from curenu.errors import BadRequest
-from curenu.objective import EmpiricalRisk
+from curenu.objective import AnchoredRisk, EmpiricalRisk, TrainingTime
+from curenu.objective.anchor import OUTPUT_MEMORY
 from curenu.status import Status
 
 __all__ = ["Certificate", "Erasure", "ErasureProblem", "Method", "Plan", "StepRecord"]
@@ -74,7 +76,8 @@ class ErasureProblem:
     `forget` are objectives over what stays and what goes, `holdout` one over examples never
     trained on, where there are some. `retrain` trains from initialisation on the retain set
     with the task's recipe and returns theta `[d]`; None when the recipe is not known.
-    `on_step` is told of every outer step as it ends.
+    `on_step` is told of every outer step as it ends. `training` is how long `start` was
+    trained, which limits how far the anchored objective leads; by default it does not.
 
     In a sequence of requests `anchor` `[d]` is the vector that anchored objectives are built
     at where that is not `start`: the first model of the sequence, `forget` being then all that
@@ -88,6 +91,7 @@ class ErasureProblem:
     holdout: EmpiricalRisk | None = field(default=None, kw_only=True)
     retrain: Callable[[torch.Generator], Tensor] | None = None
     on_step: Callable[[StepRecord], None] | None = field(default=None, repr=False)
+    training: TrainingTime = field(default=TrainingTime(math.inf), kw_only=True)
     anchor: Tensor | None = field(default=None, kw_only=True)
     penalty: float | None = field(default=None, kw_only=True)
 
@@ -102,6 +106,18 @@ class ErasureProblem:
     def theta0(self) -> Tensor:
         """Where anchored objectives are built, `[d]`: the anchor, or the start."""
         return self.start if self.anchor is None else self.anchor
+
+    def anchored(
+        self, generator: torch.Generator, *, memory_budget: int = OUTPUT_MEMORY
+    ) -> AnchoredRisk:
+        """The anchored objective at `theta0`, limited to what training had the time for."""
+        return AnchoredRisk(
+            self.retain,
+            self.forget,
+            self.theta0,
+            limit=self.training.least_curvature(self.retain, self.theta0, generator),
+            memory_budget=memory_budget,
+        )
 
     def report(self, record: StepRecord) -> StepRecord:
         """Tell the listener of one outer step."""

@@ -19,7 +19,7 @@ from curenu.distributed import require_same
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Method, StepRecord
 from curenu.errors import IllPosed, RunBroken
 from curenu.methods import Unlearning, resolve_method
-from curenu.objective import EmpiricalRisk, Loss, Reduction, require_same_problem
+from curenu.objective import EmpiricalRisk, Loss, Reduction, TrainingTime, require_same_problem
 from curenu.parameters import ParameterSpace, Selection
 from curenu.status import Status
 
@@ -79,6 +79,7 @@ def unlearn(
     collate: Callable[[list[Any]], Any] | None = None,
     retrain: Retrain | None = None,
     holdout: Dataset[Any] | None = None,
+    training: TrainingTime = TrainingTime(),
     on_step: Callable[[StepRecord], None] | None = None,
 ) -> Unlearned:
     """A new model that has forgotten the examples `forget` of `dataset`.
@@ -87,8 +88,9 @@ def unlearn(
     examples. `loss` and `weight_decay` are those of training. `method` is a name, an object
     of `curenu.methods`, or a function (net, retain_loader, forget_loader, validation_loader)
     -> net. `retrain` (retained positions, seed) -> model is needed by `"retrain"` only;
-    `holdout`, data never trained on, is what such functions validate on. The other arguments
-    are those of `EmpiricalRisk`.
+    `holdout`, data never trained on, is what such functions validate on. `training` says how
+    long the model was trained, which bounds how far it is moved; where it is left out, a
+    share of the mean curvature stands in. The other arguments are those of `EmpiricalRisk`.
 
     Raises an error of `curenu.errors` before anything is computed if the request, the data,
     the loss or the model does not allow it.
@@ -115,6 +117,7 @@ def unlearn(
         holdout=aside,
         retrain=None if retrain is None else partial(_retrained, retrain, retain),
         on_step=on_step,
+        training=training,
     )
     result = erase(problem, chosen, seed=seed)
     return Unlearned(with_parameters(model, risk.parameters, result.theta), result)

@@ -67,6 +67,7 @@ def prepare(
         risk.subset(gone),
         retrain=partial(_retrained, run, risk, kept, progress),
         on_step=on_step,
+        training=run.task.training_time,
         anchor=None if anchor == "last" else _first_vector(run, risk),
         penalty=_penalty_before(run, chosen, moving),
     )

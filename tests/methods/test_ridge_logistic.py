@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -63,7 +65,7 @@ def erase(trained, method) -> Tensor:
     problem = trained[0]
     result = curenu.unlearn(
         problem.model, problem.dataset, problem.loss, forget=FORGET, method=method,
-        weight_decay=problem.weight_decay,
+        weight_decay=problem.weight_decay, training=curenu.TrainingTime(math.inf),
     )  # fmt: skip
     return result.theta
 

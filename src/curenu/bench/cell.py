@@ -118,6 +118,7 @@ def _erased(
             *_parts(risk, gone, tuple(gone) if whole else part),
             anchor=risk.start if whole else None,
             penalty=results[-1].penalty if results else None,
+            training=shop.request(cell.erasure).task.training_time,
         )
         result = erase(problem, method, seed=cell.seed * 1000 + number)
         theta, spent = result.theta, spent + result.cost

@@ -36,7 +36,9 @@ def run_trial(shop: Workshop, trial: Trial) -> dict[str, Any]:
     before = shop.before(trial.erasure, trained, 1, True)
     risk = shop.risk(request, first)
     method = shop.method(trial.method).make(dict(trial.arguments))
-    problem = ErasureProblem(risk.start, *risk.split(list(scene.forget)))
+    problem = ErasureProblem(
+        risk.start, *risk.split(list(scene.forget)), training=request.task.training_time
+    )
     start = time.perf_counter()
     try:
         theta = erase(problem, method, seed=0).theta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,14 +16,17 @@ from curenu.errors import IllPosed
 from curenu.objective import Linearised, Objective
 from curenu.status import Status
 
-__all__ = ["Penalty", "Point", "accept", "choose", "first_penalty", "rounding"]
+__all__ = ["Judge", "Penalty", "Point", "accept", "first_penalty", "rounding"]
 
 Penalty = float | Literal["auto"]
 Factors = tuple[float, ...]
 
 _REJECT, _EXPAND = 0.1, 0.9  # thresholds on rho
 _EASE = 4.0  # what the penalty is divided by after a step that went as the model said
-_EAGER = 0.3  # of the penalty that is best for a step alone, where steps are averaged
+_EAGER = 0.2  # of the penalty that is best for a step alone, where steps are averaged
+_WAYS = (0.85, 0.7, 0.5)  # shares of the way to a noisy result
+_WORTH = 0.5  # of the largest fall found on the way: what the way taken must bring
+_HALVINGS = 3  # of a step that loses too much
 _ATTEMPTS = 20  # re-solves of one model: a value each, and no product when the basis is kept
 _LONGEST = 1e3  # no first penalty lets a step be longer than this many times |theta|
 
@@ -67,32 +71,72 @@ def accept(
     return Status.STALLED, replace(record, accepted=False), penalty
 
 
-def choose(
-    point: Point, factorised: Factorised, penalty: float, judge: Objective, factors: Factors
-) -> tuple[CubicStep, StepRecord, float]:
-    """A step by the penalty that lowers `judge`, the objective on other examples, most.
+@dataclass
+class Judge:
+    """The objective on examples set aside, which no step is computed from.
 
-    From `penalty` on, each of `factors` is followed as long as it helps, until one has; with
-    none of them `penalty` is kept. The model is solved anew for each penalty at no product; a
-    trial costs one value. The step is taken with a third of the best penalty: the mean of the
-    iterates forgives what a single one does not.
+    `before` is its value at the start, `lowest` the lowest it was seen at.
     """
 
-    def trial(penalty: float) -> tuple[float, float]:
-        return _value(judge, point.theta + factorised.solve(penalty).step), penalty
+    objective: Objective
+    before: float
+    lowest: float = math.inf
 
-    best = trial(penalty) if factors else (float("nan"), penalty)
-    for factor in factors:
-        moved = False
-        for _ in range(_ATTEMPTS):
-            other = trial(best[1] * factor)
-            if not other[0] < best[0]:
+    def choose(
+        self, point: Point, factorised: Factorised, penalty: float, factors: Factors
+    ) -> tuple[CubicStep, StepRecord, float]:
+        """A step by the penalty that lowers the objective most.
+
+        From `penalty` on, each of `factors` is followed as long as it helps, until one has;
+        with none of them `penalty` is kept. The model is solved anew for each penalty at no
+        product; a trial costs one value. The step is taken with a fifth of the best penalty:
+        the mean of the iterates forgives what a single one does not.
+        """
+
+        def trial(penalty: float) -> tuple[float, float]:
+            return self._value(point.theta + factorised.solve(penalty).step), penalty
+
+        best = trial(penalty) if factors else (math.nan, penalty)
+        for factor in factors:
+            moved = False
+            for _ in range(_ATTEMPTS):
+                other = trial(best[1] * factor)
+                if not other[0] < best[0]:
+                    break
+                best, moved = other, True
+            if moved:
                 break
-            best, moved = other, True
-        if moved:
-            break
-    taken = factorised.solve(best[1] * _EAGER)
-    return taken, _record(point, taken, best[1] * _EAGER), best[1]
+        taken = factorised.solve(best[1] * _EAGER)
+        return taken, _record(point, taken, best[1] * _EAGER), best[1]
+
+    def bounded(self, theta: Tensor, step: Tensor) -> Tensor:
+        """theta + `step`, halved until it loses no more than the best point seen had gained."""
+        most = self.before + max(0.0, self.before - self.lowest)
+        point = theta + step
+        for halvings in range(1, _HALVINGS + 1):
+            if self._value(point) <= most:
+                break
+            torch.add(theta, step, alpha=0.5**halvings, out=point)
+        return point
+
+    def draw_back(self, start: Tensor, end: Tensor, fall: float) -> tuple[Tensor, float]:
+        """(a point on the way from `start` to `end`, its share of the way).
+
+        The farthest of a few at which the objective, `fall` lower at the end than at the
+        start, falls by half of what it does at the best of them. What a step brings grows with
+        its length, what its noise costs with the square: the last part of a way may bring
+        nothing.
+        """
+        falls = {1.0: fall}
+        for share in _WAYS:
+            falls[share] = self.before - self._value(torch.lerp(start, end, share))
+        share = next(share for share in falls if falls[share] >= _WORTH * max(falls.values()))
+        return (end if share == 1.0 else torch.lerp(start, end, share)), share
+
+    def _value(self, theta: Tensor) -> float:
+        value = _value(self.objective, theta)
+        self.lowest = min(self.lowest, value)
+        return value
 
 
 def _record(point: Point, step: CubicStep, penalty: float) -> StepRecord:

@@ -8,7 +8,6 @@ import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.methods.first_order import Optimizer, follow
-from curenu.objective import AnchoredRisk
 from curenu.status import Status
 
 __all__ = ["descend", "descent_plan"]
@@ -25,7 +24,7 @@ def descend(
     """Follow the gradient on fresh samples, the learning rate falling linearly to zero."""
     steps = math.ceil(epochs * problem.retain.size / batch_size)
     with problem.retain.meter.measure() as spent:
-        objective = AnchoredRisk(problem.retain, problem.forget, problem.theta0)
+        objective = problem.anchored(generator)
         samples = (objective.sample(batch_size, generator) for _ in range(steps))
         theta = follow(problem.start, samples, optimizer, steps=steps)
     return Erasure(theta, Status.SCHEDULE_DONE, spent(), notes=("objective anchored",))
@@ -36,4 +35,5 @@ def descent_plan(problem: ErasureProblem, epochs: float, batch_size: int) -> Pla
     steps = math.ceil(epochs * problem.retain.size / batch_size)
     share = max(1 / 4, problem.forget.size / problem.retain.size)
     passed = min(batch_size, problem.retain.size) * (2 + math.ceil(3 * share)) + 3
-    return Plan(examples=steps * passed + 2 * problem.forget.size, vectors=7, anchored=True)
+    once = 2 * problem.forget.size + problem.training.examples
+    return Plan(examples=steps * passed + once, vectors=7, anchored=True)

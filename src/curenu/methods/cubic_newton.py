@@ -13,10 +13,10 @@ from curenu.curvature import extreme_eigenvalues, length
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
 from curenu.errors import BadRequest
 from curenu.methods.adaptive import (
+    Judge,
     Penalty,
     Point,
     accept,
-    choose,
     first_penalty,
     rounding,
 )
@@ -136,9 +136,10 @@ class CubicNewton:
         auto = self.penalty == "auto"
         heavy = self.max_steps * (size + products * budget.products) + auto * 2 * size
         heavy += size + products * (self.certificate_products + 1)
-        light = auto * (held * (4 * self.max_steps + 8) if held else 2 * self.max_steps * size)
+        light = auto * (held * (8 * self.max_steps + 11) if held else 2 * self.max_steps * size)
         vectors = budget.vectors + 1 + (self.average > 0)
         if self.objective == "anchored":  # forget examples beside, outputs at theta0, the pull
+            heavy += problem.training.examples
             share = 1 + max(1 / 4, forget / retain)
             heavy = math.ceil(share * (heavy + self.max_steps * size)) + forget
             light = math.ceil(share * (light + self.max_steps * (size + products) + 4 * held))
@@ -189,17 +190,23 @@ class CubicNewton:
         limit = before + rounding(problem.start, before)
         trace: tuple[StepRecord, ...] = ()
         while True:
-            found = self._iterate(problem, target, size, generator, held)
+            judge = Judge(target.coordinates.view(held), before)
+            found = self._iterate(problem, target, size, generator, judge)
             trace += found.trace
-            if float(held.value(found.theta)) <= limit:
+            after = float(held.value(found.theta))
+            if after <= limit:
+                fall = max(0.0, before - after)
+                theta, share = Judge(held, before).draw_back(problem.start, found.theta, fall)
                 grown = () if size == self.sample_size else (f"samples grown to {size}",)
-                return replace(found, trace=trace, notes=grown)
+                drawn = () if share == 1.0 else (f"drawn back to {share:.0%} of the way",)
+                return replace(found, theta=theta, trace=trace, notes=grown + drawn)
             if problem.penalty is not None:  # the request before's may be what failed
                 problem = replace(problem, penalty=None)
                 continue
             if size >= rest.size:
                 start = problem.start.clone()
                 return replace(found, theta=start, status=Status.NO_GAIN, trace=trace)
+            del found  # a vector less while the next is looked for
             size *= _GROWTH
 
     def _held(self, size: int) -> int:
@@ -221,10 +228,9 @@ class CubicNewton:
         target: Target,
         size: int,
         generator: torch.Generator,
-        held: Objective | None = None,
+        judge: Judge | None = None,
     ) -> _Found:
         coordinates = target.coordinates
-        judge = None if held is None else coordinates.view(held)
         t = coordinates.start
         mean = _TailMean(math.ceil(self.max_steps * (1.0 - self.average)))
         penalty = problem.penalty if self.penalty == "auto" else float(self.penalty)
@@ -246,13 +252,13 @@ class CubicNewton:
             else:
                 turn, kept = divmod(len(trace), _JUDGED)
                 factors = () if kept else _FACTORS[min(turn, 1 + turn % 2)]
-                step, record, penalty = choose(point, factorised, penalty, judge, factors)
+                step, record, penalty = judge.choose(point, factorised, penalty, factors)
             products = problem.retain.meter.hvps - products
             trace.append(problem.report(replace(record, products=products)))
             if isinstance(step, Status):
                 status = step
                 break
-            t = t + step.step
+            t = t + step.step if judge is None else judge.bounded(t, step.step)
             mean.add(t)
             first = penalty if first is None else first
         return _Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty, first)

@@ -33,7 +33,8 @@ class StoCuReNU:
     and a share of the forget set; `hvp_size`, if given, draws a second, independent sample
     for the products. The result is the mean over the last `average` of the steps, which
     takes out most of the samples' noise. With the anchored objective, retained examples set
-    aside choose the penalty of every third step, and a result that does not lower the objective on
+    aside choose the penalty of every third step, halve a step that loses too much on them and
+    draw back a result whose last part brings nothing; one that does not lower the objective on
     them is tried again on larger samples. With `preconditioner="none"` the
     number of vectors `[d]` held does not depend on anything but the solver. `memory_budget`
     is as in `CuReNU`. Cost per step: one gradient, the solver's products and a value on the

@@ -9,7 +9,7 @@ import torch
 
 from curenu.erasure import ErasureProblem
 from curenu.errors import BadRequest, UnsupportedModel
-from curenu.objective import AnchoredRisk, Coordinates, Kind, Metric, Objective, kronecker_metric
+from curenu.objective import Coordinates, Kind, Metric, Objective, kronecker_metric
 from curenu.objective.anchor import OUTPUT_MEMORY
 
 __all__ = [
@@ -90,9 +90,7 @@ def aim_at(
     metric, why = _metric(problem, preconditioner, metric_size, generator)
     objective: Objective = problem.retain
     if aim == "anchored":
-        objective = AnchoredRisk(
-            problem.retain, problem.forget, problem.theta0, memory_budget=memory.outputs
-        )
+        objective = problem.anchored(generator, memory_budget=memory.outputs)
     notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why)
     return Target(objective, kind, Coordinates(problem.start, metric), notes)
 

@@ -20,6 +20,7 @@ from curenu.objective.metric import Metric, kronecker_metric
 from curenu.objective.protocol import Linearised, Objective
 from curenu.objective.squares import squared_gradients
 from curenu.objective.tokens import TokenCrossEntropy
+from curenu.objective.training_time import TrainingTime
 from curenu.objective.weighted_sum import WeightedSum
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Objective",
     "Reduction",
     "TokenCrossEntropy",
+    "TrainingTime",
     "WeightedSum",
     "check_dense",
     "combined",

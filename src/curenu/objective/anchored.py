@@ -24,7 +24,8 @@ class AnchoredRisk(WeightedSum):
     """The retain objective as if theta0 had minimised the training objective exactly.
 
     A(theta) = (1/n_r) [Σ_{D_r} B_i + Σ_{D_f} (B_i − l_i)]
-               + (n/n_r)(lambda/2)|theta − theta0|² − (n_f/n_r)(lambda/2)|theta|²,
+               + (n/n_r)(lambda/2)|theta − theta0|² − (n_f/n_r)(lambda/2)|theta|²
+               + (limit/2)|theta − theta0|²,
 
     up to a constant, with B_i the loss's Bregman divergence between the outputs at theta and
     at theta0: KL(p_i(theta0) ‖ p_i(theta)) for cross-entropy, the squared distance for
@@ -35,6 +36,9 @@ class AnchoredRisk(WeightedSum):
 
     A sample of it keeps the pull of the whole forget set exactly: forget examples beyond the
     sample enter by their gradient at theta0, so its gradient there has no sampling noise.
+
+    `limit` is the least curvature that training resolved (`TrainingTime`): in flatter
+    directions the oracle did not move either.
 
     `retain` and `forget` are the two parts of one `EmpiricalRisk`; `start` is theta0 `[d]`.
     Outputs at theta0 are computed once and kept when they fit in `memory_budget` bytes.
@@ -47,6 +51,7 @@ class AnchoredRisk(WeightedSum):
         forget: EmpiricalRisk,
         start: Tensor,
         *,
+        limit: float = 0.0,
         memory_budget: int = OUTPUT_MEMORY,
     ) -> None:
         if retain.source is not forget.source:
@@ -58,12 +63,13 @@ class AnchoredRisk(WeightedSum):
         self._start = start.clone()
         self._forget, self._scale = forget.ids, 1.0 / retain.size
         self._outputs = Anchor(retain.source, self._start, memory_budget)
-        self._decay = start.mul((1.0 + forget.size / retain.size) * retain.weight_decay)
+        decay = (1.0 + forget.size / retain.size) * retain.weight_decay
+        self._decay = start.mul(decay + limit)
         terms = self._terms_of(retain.ids, self._forget)
         super().__init__(
             retain.source,
             terms,
-            Quadratic(retain.weight_decay, lambda: self._tilt(retain.source, terms)),
+            Quadratic(retain.weight_decay + limit, lambda: self._tilt(retain.source, terms)),
         )
 
     @property

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from curenu.errors import BadRequest, IllPosed
-from curenu.objective import Examples, Loss, mean_loss
+from curenu.objective import Examples, Loss, TrainingTime, mean_loss
 
 __all__ = ["Progress", "Recipe", "train"]
 
@@ -49,6 +49,14 @@ class Recipe:
     def steps(self, examples: int) -> int:
         """Optimiser steps of one training on so many examples."""
         return self.epochs * math.ceil(examples / self.batch_size)
+
+    def time(self, examples: int) -> TrainingTime:
+        """How long one training on so many examples follows its gradient."""
+        mean = self.learning_rate * (0.5 if self.schedule == "cosine" else 1.0)
+        total = self.steps(examples) * mean
+        if self.optimizer == "adam":
+            return TrainingTime(total, self.batch_size)
+        return TrainingTime(total / (1.0 - self.momentum))
 
     def lasting(self, epochs: int | None) -> Recipe:
         """The same recipe over so many epochs; itself for None."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
+from curenu.checks import size_of
 from curenu.errors import BadRequest
-from curenu.objective import Loss
+from curenu.objective import Loss, TrainingTime
 from curenu.tasks.recipe import Progress, Recipe, train
 
 __all__ = ["Task"]
@@ -54,6 +55,11 @@ class Task:
             if targets.ndim == 1 and not targets.is_floating_point():
                 return targets
         raise BadRequest(f"Task {self.name} has no classes.", "ids, or a task with `labels`.")
+
+    @property
+    def training_time(self) -> TrainingTime:
+        """How long the recipe follows the gradient."""
+        return self.recipe.time(size_of(self.train))
 
     def decided(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[m, k]` and classes `[m]`: by `decisions`, or as they are without it."""
