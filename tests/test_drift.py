@@ -6,9 +6,14 @@ import dataclasses
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import Dataset, TensorDataset
 
 from curenu.cost import Cost
 from curenu.drift import (
@@ -21,12 +26,13 @@ from curenu.drift import (
     chain_of,
     measure,
 )
+from curenu.errors import BadRequest
 from curenu.methods import CuReNU, FineTune
-from curenu.objective import AnchoredRisk
+from curenu.objective import AnchoredRisk, EmpiricalRisk, Loss
 from curenu.records import AimReached, DriftCheck, DriftRecord
 from curenu.session import Session
 from curenu.status import Advice, Status
-from curenu.tasks import random_ids
+from curenu.tasks import Recipe, Task, random_ids
 from tests.problems import generator
 
 AIM = AimReached(
@@ -184,6 +190,76 @@ def test_a_method_with_another_aim_is_not_measured_by_the_anchored_one(
     assert drift is not None
     assert drift.aim is None
     assert drift.cost.examples == 0
+
+
+class Named(Dataset[Any]):
+    """Items that are mappings, whose loss hides what the model says."""
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"x": inputs()[index], "y": inputs()[index, :1]}
+
+
+def inputs() -> torch.Tensor:
+    return torch.randn(12, 3, generator=generator())
+
+
+def named_loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return (model(batch["x"])[:, :1] - batch["y"]).square().flatten()
+
+
+def counts_loss(outputs: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    return (outputs.sum(1).exp() - counts * outputs.sum(1)).mean()
+
+
+def compared(dataset: Dataset[Any], loss: Loss, outputs: int, **task: Any) -> DriftCheck:
+    """The drift check of a linear model, moved from where one request erases three examples."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Linear(3, outputs)
+    risk = EmpiricalRisk(model, dataset, loss, weight_decay=0.1)
+    made = Task("t", lambda: model, dataset, dataset, loss, Recipe(1, 4, 0.1), **task)
+    moved = risk.start + 0.1
+    chain = Chain(made, risk, moved, (), [0, 1, 2], list(range(3, 12)), 1.0, 0)
+    check = measure(chain, anchored=False, once=CuReNU(max_steps=1)).check
+    assert check is not None
+    return check
+
+
+CLASSES = torch.arange(12) % 2
+
+
+@pytest.mark.parametrize(
+    ("dataset", "loss", "outputs", "task", "decides"),
+    [
+        (TensorDataset(inputs(), CLASSES), "cross_entropy", 2, {}, True),
+        (TensorDataset(inputs(), CLASSES), functional.cross_entropy, 2, {}, True),
+        (TensorDataset(inputs(), inputs()[:, :1]), "mse", 1, {}, False),
+        (TensorDataset(inputs(), CLASSES), counts_loss, 1, {}, False),
+        (Named(), named_loss, 1, {}, False),
+        (
+            TensorDataset(inputs(), inputs()[:, :1]),
+            "mse",
+            1,
+            {"decisions": lambda o, t: (torch.cat((-o, o), 1), (t[:, 0] > 0).long())},
+            True,
+        ),
+    ],
+)
+def test_outputs_are_compared_where_they_decide_between_classes(
+    dataset: Dataset[Any], loss: Loss, outputs: int, task: dict[str, Any], decides: bool
+) -> None:
+    check = compared(dataset, loss, outputs, **task)
+    assert check.distance > 0
+    assert (check.divergence is not None) == (check.first_divergence is not None) == decides
+
+
+def test_decisions_that_are_none_are_an_error_and_not_a_task_without_any() -> None:
+    data = TensorDataset(inputs(), CLASSES)
+    with pytest.raises(BadRequest, match="audits are of classifiers"):
+        compared(data, "cross_entropy", 2, decisions=lambda o, t: (o[:, 0], t))
 
 
 @pytest.mark.slow

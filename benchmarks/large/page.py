@@ -16,19 +16,21 @@ _HEAD = """# Large models
 
 Made from `benchmarks/large/results` by `python benchmarks/large/page.py`. Each file is one run of
 `benchmarks/large/run.py` (`make large-data` installs the weights): a network is trained a little
-on a slice of real data, half of one class is erased by `StoCuReNU`, and networks trained again
-without it, from other seeds, are what it is compared with. The trainings are short and the slices
-small: the figures show that an erasure of this size runs, what it takes and whether it goes the
-way of retraining, not how well it would do on a model trained to its end.
+on a slice of real data, half of one class (of TOFU: two authors) is erased by `StoCuReNU`, and
+networks trained again without it, from other seeds, are what it is compared with. The trainings
+are short and the slices small: the figures show that an erasure of this size runs, what it takes
+and whether it goes the way of retraining, not how well it would do on a model trained to its end.
 """
 
 _NOTES = """
 Seconds are processor seconds of one thread, on a machine that others used too. The peak is the
-resident memory of the whole process (code, data, networks of the comparison included), after
-training and after the erasure. A product passes every example of its sample once; so do a
-gradient and a value, and all are counted as examples. R is 1 where a model is as far from a
-retrained one as those are from one another; G is 1 where the mean margin of the forget set is the
-retrained ones'. In brackets 95 % intervals over examples: of one erasure.
+resident memory of the whole process (code and data included), after training and after the
+erasure; networks of the comparison are trained later. A product passes every example of its
+sample once; so do a gradient and a value, and all are counted as examples. R is 1 where a model
+is as far from a retrained one as those are from one another; G is 1 where the mean margin of the
+forget set is the retrained ones'. In brackets 95 % intervals over examples: of one erasure. A
+language model's decisions are between tokens, and those of one answer depend on each other: its
+intervals are too narrow.
 
 ## Gradient checkpointing and attention
 
@@ -47,13 +49,12 @@ makes one (`make large-data` installs the weights), and this page from what it f
 """
 
 
-def text() -> str:
+def text(results: Path = RESULTS) -> str:
     """The page, from the results that are there."""
-    found = [json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"))]
+    found = [json.loads(file.read_text()) for file in sorted(results.glob("*.json"))]
     if not found:
         return _EMPTY
-    whole = [record for record in found if "R" in record]
-    parts = [_HEAD, _costs(whole), _closeness(whole), _settings(whole), _NOTES]
+    parts = [_HEAD, _costs(found), _closeness(found), _settings(found), _NOTES]
     parts += [_language(record) for record in found if "findings" in record]
     return "\n".join(parts)
 
@@ -112,7 +113,9 @@ def _settings(found: list[dict[str, Any]]) -> str:
             f"- {record['title']}: {record['data']}"
             + (f", size {record['size']}" if record["size"] else "")
             + f"; {sizes['train']:,} to train, {sizes['forget']} of them to forget, "
-            f"{sizes['test']} to test; {record['epochs']} epochs; {record['oracles']} retrained "
+            f"{sizes['test']} to test; compared on "
+            f"{' + '.join(map(str, sizes['decisions'].values()))} decisions; "
+            f"{record['epochs']} epochs; {record['oracles']} retrained "
             f"(seeds {', '.join(map(str, seeds['oracles']))}); `{_settings_of(record['method'])}`; "
             f"{', '.join(record['notes'])}; {record['status']}."
         )
@@ -136,17 +139,12 @@ def _language(record: dict[str, Any]) -> str:
         [name, *(f"{by_name[who][name]:.3f}" for who in ("before", "after", "retrained"))]
         for name in names
     ]
-    seconds, options = record["processor seconds"], record["configuration"]
-    return f"""## SmolLM2-135M with LoRA
+    options = ", ".join(f"`{name}={value}`" for name, value in record["options"].items())
+    return f"""## {record["title"]}: what it says
 
-`benchmarks/quality/tofu_smollm2.py`: {record["examples"]["forget"]} questions of TOFU's forget01
-erased from adapters trained on {options["authors"]} authors for {options["epochs"]} epochs (rank 8
-in the last {options["adapted"]} layers, {record["parameters that move"]:,} parameters),
-{options["length"]} tokens, sample {options["sample"]}, {options["steps"]} steps; measured on
-{options["probes"]} question(s) an author. Training {seconds["training"]:.0f} s, retraining
-{seconds["retraining"]:.0f} s, erasure {seconds["erasure"]:.0f} s; {record["cost"]["gradients"]}
-gradients, {record["cost"]["products"]} products, {record["cost"]["examples"]:,} examples passed;
-peak {record["peak memory GiB"]:.2f} GiB. {", ".join(record["notes"])}; {record["status"]}.
+Questions on the training authors, on real authors and on facts of the world; the columns are the
+figures of [language models](language_models.md#what-is-measured), where retrained is the first of
+{record["oracles"]}. Adapters of rank 8; the task's options {options}.
 
 {_table(["", "before", "after", "retrained"], rows)}"""
 

@@ -2,25 +2,31 @@
 
     python benchmarks/quality/page.py
 
-`results/NAME.json` is a copy of the `results.json` of `curenu bench NAME`; `results/NAME.md`,
-if there is one, are remarks on it: where ours and the published figures differ, and why.
+`results/NAME.json` is a copy of the `results.json` of `curenu bench NAME`, or what `plateau.py`
+or `sequence.py` wrote; `results/NAME.md`, if there is one, are remarks on it: where ours and the
+published figures differ, and why.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from curenu.bench import BRIEF, markdown
+from curenu.report import number
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "results.md"
 INTRODUCTION = """# Results
 
 Made by `make results` from the JSON in `benchmarks/quality/results`, each the outcome of one
-`curenu bench`. [Benchmarks](bench.md) says what is compared with what, and what every column means.
+`curenu bench` or of the script that its section names. [Benchmarks](bench.md) says what is
+compared with what, and what every column means.
 
 - **Rf, Rr, Rt**: divergence from the oracles over the oracles' own, on forget, retain and test
   set. 1 is as close as two retrainings are to each other.
@@ -83,17 +89,140 @@ def degenerate(results: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
-def main() -> None:
-    sections = [INTRODUCTION]
-    for path in sorted((HERE / "results").glob("*.json")):
+def around(name: str, results: dict[str, Any], remarks: str) -> str:
+    """The sweep around the defaults: a table an erasure, the defaults' row first and bold."""
+    facts = (
+        f"`benchmarks/quality/plateau.py` on {_setting(results)}: sample size, products, steps and "
+        "penalty (as a share of the one that is best for a step alone) of `stocurenu`, one at a "
+        "time, then together. Defaults: "
+        + ", ".join(f"{_words(key)} {value:g}" for key, value in results["defaults"].items())
+        + ". ± is half the range over the seeds."
+    )
+    parts = ["## Around the defaults", facts, remarks]
+    for erasure in dict.fromkeys(row["erasure"] for row in results["sweep"]):
+        references = [row for row in results["rows"] if row["erasure"] == erasure]
+        swept: dict[str, list[dict[str, Any]]] = {}
+        for row in results["sweep"]:
+            if row["erasure"] == erasure:
+                swept.setdefault(_changed(row["point"], results["defaults"]), []).append(row)
+        lines = [[row["name"], *_cells([row])] for row in references]
+        lines += [[point, *_cells(rows)] for point, rows in swept.items()]
+        lines.append(["lowest to highest", *_ranges(list(swept.values()))])
+        parts.append(f"**{erasure}**\n\n" + _table(["changed", *COLUMNS], lines))
+    return "\n\n".join(part for part in parts if part)
+
+
+def sequences(name: str, results: dict[str, Any], remarks: str) -> str:
+    """Sequences beside the one-shot erasure of the same examples, with their difference."""
+    facts = (
+        f"`benchmarks/quality/sequence.py` on {_setting(results)}: the examples of "
+        f"*{results['context']['erasure']}* in several requests one after the other, and at once. "
+        "± is half the range over the seeds, in brackets the mean difference from the erasure at "
+        "once with the same seed. *Drift* is the divergence from the erasure at once over that "
+        "one's from the first model; [Sequences](sequences.md) explains it and the advice."
+    )
+    lines = [[row["name"], "", *_cells([row]), "", ""] for row in results["rows"]]
+    lines.append(["at once", "", *_cells(results["at once"]), *_meter(results["at once"])])
+    found: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for row in results["sequences"]:
+        found.setdefault((row["rounds"], row["anchor"]), []).append(row)
+    for (rounds, anchor), rows in found.items():
+        lines.append([f"{rounds} requests", anchor, *_cells(rows), *_meter(rows)])
+    table = _table(["", "anchor", *COLUMNS, "drift", "advice"], lines)
+    return "\n\n".join(part for part in ("## Sequences", facts, remarks, table) if part)
+
+
+COLUMNS = {
+    "Rf": "Rf", "Rr": "Rr", "Rt": "Rt", "G acc": "G accuracy", "G loss": "G loss",
+    "examples ÷ retrain": "examples ratio",
+}  # fmt: skip
+
+
+def _setting(results: Mapping[str, Any]) -> str:
+    said = results["context"]
+    seeds, oracles = len(said["seeds"]), len(said["oracles"])
+    return (
+        f"`{said['task']}` (one trained network, {oracles} oracles, seeds of the method: {seeds}; "
+        f"curenu {results['curenu']}, torch {results['torch']})"
+    )
+
+
+def _changed(point: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    changed = [f"{_words(key)} {v:g}" for key, v in point.items() if v != defaults[key]]
+    return ", ".join(changed) or "**defaults**"
+
+
+def _words(key: str) -> str:
+    return key.removeprefix("max_").replace("_", " ")
+
+
+def _values(rows: Iterable[Mapping[str, Any]], figure: str) -> list[float]:
+    """What the rows that have that figure say of it."""
+    found = [{f["name"]: f["value"] for f in row["findings"]} | dict(row) for row in rows]
+    return [float(row[figure]) for row in found if row.get(figure) is not None]
+
+
+def _cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Mean, half the range, and the mean difference from the erasure at once if there is one."""
+    cells = []
+    for figure in COLUMNS.values():
+        values = _values(rows, figure)
+        text = number(float(np.mean(values)), 2) if values else "–"
+        if len(values) > 1:
+            text += f" ± {np.ptp(values) / 2:.2f}"
+        apart = [r["difference"][figure] for r in rows if figure in r.get("difference", {})]
+        cells.append(text + (f" ({round(float(np.mean(apart)), 2) + 0.0:+.2f})" if apart else ""))
+    return cells
+
+
+def _ranges(points: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """The lowest and the highest mean of any point."""
+    cells = []
+    for figure in COLUMNS.values():
+        means = [float(np.mean(values)) for rows in points if (values := _values(rows, figure))]
+        cells.append(f"{number(min(means), 2)} to {number(max(means), 2)}" if means else "–")
+    return cells
+
+
+def _meter(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Drift and advice after the last request."""
+    last = [row["requests"][-1]["drift"] for row in rows]
+    shares = [
+        check["divergence"] / check["first_divergence"]
+        for check in (drift["check"] for drift in last)
+        if check and check["divergence"] is not None and check["first_divergence"]
+    ]
+    advice = sorted({word for drift in last for word in drift["advice"]})
+    return [number(float(np.mean(shares)), 2) if shares else "–", ", ".join(advice) or "–"]
+
+
+def _table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    heads = list(headings)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+SECTIONS = {"cells": section, "sweep": around, "sequences": sequences}
+"""What to make of a file, by what it holds."""
+
+
+def text(folder: Path) -> str:
+    """The page of the results in `folder`; files of other programs are left out, by name."""
+    parts = [INTRODUCTION]
+    for path in sorted(folder.glob("*.json")):
         results = json.loads(path.read_text())
-        if "cells" not in results:
-            print(f"{path.name} is not of `curenu bench`: left out", file=sys.stderr)
+        made = next((make for part, make in SECTIONS.items() if part in results), None)
+        if made is None:
+            print(f"{path.name} is of no program known here: left out", file=sys.stderr)
             continue
         remarks = path.with_suffix(".md")
-        text = remarks.read_text().strip() if remarks.is_file() else ""
-        sections.append(section(path.stem, results, text))
-    PAGE.write_text("\n".join(sections).rstrip() + "\n")
+        said = remarks.read_text().strip() if remarks.is_file() else ""
+        parts.append(made(path.stem, results, said).rstrip() + "\n")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def main() -> None:
+    PAGE.write_text(text(HERE / "results"))
 
 
 if __name__ == "__main__":

@@ -1,102 +1,81 @@
 """Sequences of 5, 10 and 20 requests, anchored at the last release and at the first model.
 
 The same examples go in every sequence, so that one set of oracles and one erasure of the union
-serve all. Written as JSON: after every request the drift meter, at the end closeness to the
-oracles of sequence and one-shot erasure, and the drift between the two.
+serve all: the "random 10 %" of `curenu bench anchored-TASK`, whose oracles are taken from its
+folder of networks. Written as JSON: after every request the drift meter; at the end closeness to
+the oracles of sequence and one-shot erasure, their difference, and the drift between the two.
 
-    python benchmarks/quality/sequence.py --out sequence.json            # Fashion-MNIST, hours
+    python benchmarks/quality/sequence.py --out sequence.json            # Fashion-MNIST, 30 min
     python benchmarks/quality/sequence.py --smoke --out sequence.json    # digits, seconds
+
+The first model is trained here, for its seconds are what those of the requests are held against.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
+import itertools
 import json
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import numpy as np
-import torch
+from reference import compared, opened, parser_of, stage, weighed
 
-from curenu.evaluation import Comparison, compare
-from curenu.report import document
+from curenu.bench.request import draw
+from curenu.bench.workshop import Workshop
+from curenu.evaluation import Comparison
+from curenu.records import Anchoring
+from curenu.report import Row, document
 from curenu.session import Session
-from curenu.tasks import random_ids
 
-ANCHORS = ("last", "first")
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What is run: how much of which task goes in how many requests, against how many oracles."""
-
-    task: str
-    options: dict[str, Any]
-    share: float
-    rounds: tuple[int, ...]
-    oracles: int
-    seed: int
-
-
-@contextmanager
-def stage(name: str) -> Iterator[Callable[[int, int], None]]:
-    start = time.perf_counter()
-    yield lambda done, total: None
-    print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
+UNION = "random 10 %"
+SMOKE_ROUNDS = [2]
+ANCHORS: tuple[Anchoring, ...] = get_args(Anchoring)
+COMPARED = ("Rf", "Rr", "Rt", "G accuracy", "G loss")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--smoke", action="store_true", help="digits, two short sequences")
-    parser.add_argument("--share", type=float, default=0.1, help="of the examples, in all")
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, nargs="+", default=[5, 10, 20])
-    parser.add_argument("--oracles", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    plan = Plan("fashion-mnist", {}, given.share, tuple(given.rounds), given.oracles, given.seed)
-    if given.smoke:
-        plan = dataclasses.replace(plan, task="digits", share=0.05, rounds=(2,), oracles=2)
+    shop = opened(given, (UNION,))
     with tempfile.TemporaryDirectory() as folder:
-        results = run(plan, Path(folder))
+        results = run(shop, SMOKE_ROUNDS if given.smoke else given.rounds, Path(folder))
     given.out.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n")
 
 
-def run(plan: Plan, folder: Path) -> dict[str, Any]:
+def run(shop: Workshop, rounds: Sequence[int], folder: Path) -> dict[str, Any]:
+    task, seed = shop.config.task, shop.config.trained[0]
     with stage("training"):
-        trained = Session.create(
-            folder / "trained", plan.task, options=plan.options, seed=plan.seed
-        )
-    generator = torch.Generator().manual_seed(plan.seed + 1)
-    union = random_ids(trained.task, plan.share, generator)
-    order = np.asarray(union)[torch.randperm(len(union), generator=generator).numpy()]
-
-    once = copied(folder, "once")
-    with stage("at once"):
-        record = once.unlearn(union).record
-    oracles = []
-    for number in range(plan.oracles):
-        with stage(f"oracle {number + 1} of {plan.oracles}"):
-            oracles.append(once.oracle(number))
-    comparison = compare(once.task, once.erased, once.retained, once.first_model, oracles)
-
-    rows = [comparison.nothing(), comparison.oracle()]
-    rows.append(comparison.row("at once", once.model, record.cost.seconds))
-    sequences = {}
-    for rounds in plan.rounds:
-        for anchor in ANCHORS:
-            name = f"{rounds} requests, anchor {anchor}"
-            session = copied(folder, f"{rounds}-{anchor}")
-            with stage(name):
-                sequences[name] = erased(session, np.array_split(order, rounds), anchor)
-            rows.append(row(comparison, name, session))
-    return document(rows, dataclasses.asdict(plan)) | {"sequences": sequences}
+        trained = Session.create(folder / "trained", task.name, options=task.options, seed=seed)
+    comparison = compared(shop, UNION, trained.first_model)
+    references = [comparison.nothing(), comparison.oracle()]
+    at_once: list[dict[str, Any]] = []
+    sequences: list[dict[str, Any]] = []
+    for seed in shop.config.seeds:
+        union = (comparison.forget,)
+        once = erased(comparison, copied(folder, f"once-{seed}"), union, "last", seed)
+        at_once.append({"seed": seed, **once})
+        for count, anchor in itertools.product(rounds, ANCHORS):
+            request = draw(shop.task, shop.erasure(UNION).model_copy(update={"rounds": count}))
+            session = copied(folder, f"{count}-{anchor}-{seed}")
+            found = erased(comparison, session, request.rounds, anchor, seed)
+            about = {"rounds": count, "anchor": anchor, "seed": seed}
+            sequences.append({**about, **found, "difference": difference(found, once)})
+    context = {
+        "task": task.name,
+        "erasure": UNION,
+        "trained": list(shop.config.trained),
+        "oracles": list(shop.config.oracles),
+        "seeds": list(shop.config.seeds),
+    }
+    return document([], context) | {
+        "rows": [weighed(comparison, reference) for reference in references],
+        "at once": at_once,
+        "sequences": sequences,
+    }
 
 
 def copied(folder: Path, name: str) -> Session:
@@ -104,24 +83,45 @@ def copied(folder: Path, name: str) -> Session:
     return Session.open(shutil.copytree(folder / "trained", folder / name))
 
 
-def erased(session: Session, parts: list[Any], anchor: Any) -> list[dict[str, Any]]:
-    """Every request's record without what names examples; the last is compared with at once."""
-    records = [
-        session.unlearn(part.tolist(), anchor=anchor, check_drift=len(parts)).record
-        for part in parts
+def erased(
+    comparison: Comparison,
+    session: Session,
+    parts: Sequence[Sequence[int]],
+    anchor: Anchoring,
+    seed: int,
+) -> dict[str, Any]:
+    """Every part one after the other; only the end of two or more is checked for drift.
+
+    The row with what the requests cost in all, and their records without what names examples.
+    """
+    check = len(parts) if len(parts) > 1 else 0
+    with stage(f"{len(parts)} requests, anchor {anchor}, seed {seed}"):
+        for number, part in enumerate(parts, start=1):
+            # seeded as `curenu bench` seeds the rounds of its own sequences
+            session.unlearn(part, seed=seed * 1000 + number, anchor=anchor, check_drift=check)
+    found = weighed(comparison, row(comparison, session))
+    requests = [
+        json.loads(record.model_dump_json(exclude={"positions", "ids", "trace"}))
+        for record in session.records
     ]
-    return [json.loads(r.model_dump_json(exclude={"positions", "ids", "trace"})) for r in records]
+    return {**found, "requests": requests}
 
 
-def row(comparison: Comparison, name: str, session: Session) -> Any:
+def row(comparison: Comparison, session: Session) -> Row:
     return comparison.row(
-        name,
+        "stocurenu",
         session.model,
         sum(record.cost.seconds for record in session.records),
         products=sum(record.cost.hvps for record in session.records),
         examples=sum(record.cost.examples for record in session.records),
-        status=str(session.records[-1].status),
+        status=session.records[-1].status.name,
     )
+
+
+def difference(found: dict[str, Any], once: dict[str, Any]) -> dict[str, float]:
+    """Sequence minus one-shot erasure of the same seed, in R and G."""
+    now, then = ({f["name"]: f["value"] for f in row["findings"]} for row in (found, once))
+    return {name: now[name] - then[name] for name in COMPARED if name in now and name in then}
 
 
 if __name__ == "__main__":

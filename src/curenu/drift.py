@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from curenu.audits import Outputs, jensen_shannon
 from curenu.curvature import length
 from curenu.erasure import ErasureProblem, Method
-from curenu.errors import BadRequest, UnsupportedModel
 from curenu.facade import erase
 from curenu.identity import derived_seed
 from curenu.objective import EmpiricalRisk
@@ -193,11 +192,20 @@ def _check(chain: Chain, method: Method) -> DriftCheck:
 
 
 def _logits(task: Task, objective: EmpiricalRisk, theta: Tensor) -> Tensor | None:
-    """Logits of decisions between classes; None for a task that makes none."""
-    try:
-        return Outputs(*task.decided(*objective.outputs(theta))).logits
-    except (BadRequest, UnsupportedModel):  # mappings, or targets that are no classes
+    """Logits of decisions between classes; None for a task that makes none, or hides them."""
+    source = objective.source
+    if not source.evaluation.shows_outputs(source.examples.batch(objective.ids[:1])):
+        return None  # the loss on mappings is all that is seen
+    outputs, targets = objective.outputs(theta)
+    if task.decisions is None and not _of_classes(outputs, targets):
         return None
+    return Outputs(*task.decided(outputs, targets)).logits
+
+
+def _of_classes(outputs: Tensor, targets: Tensor) -> bool:
+    """Whether these are logits `[n, k]` and classes `[n]`, not values of a regression."""
+    one_each = outputs.ndim == 2 and targets.shape == outputs.shape[:1]
+    return one_each and outputs.shape[1] > 1 and not targets.is_floating_point()
 
 
 def _divergence(first: Tensor | None, second: Tensor | None) -> float | None:

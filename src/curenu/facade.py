@@ -135,7 +135,8 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
     )
     generator = torch.Generator().manual_seed(seed)
     if method.plan(problem).curvature:
-        few = problem.retain.sample(32, generator)
+        # a large model is given few examples at a time for want of memory
+        few = problem.retain.sample(min(32, problem.retain.source.micro_batch_size), generator)
         probe = torch.randn(problem.start.shape, generator=generator).to(problem.start)
         few.check_twice_differentiable(problem.start, probe)
     erasure = method(problem, generator=generator)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from curenu.bench.cell import NOTHING, ORACLE
 from curenu.bench.summary import Figure, Line
-from curenu.bench.tables import COLUMNS, Column, marked
+from curenu.bench.tables import COLUMNS, marked
+from curenu.report import Column
 
 RF = next(column for column in COLUMNS if column.heading == "Rf")
 MOVED = next(column for column in COLUMNS if column.heading == "|update|")

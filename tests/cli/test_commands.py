@@ -153,6 +153,7 @@ def test_advice_to_retrain_is_printed_and_in_the_json(folder: Path) -> None:
         (["--random", "2"], 2, "share of 2"),
         (["--classes", "zero"], 2, "no classes"),
         (["--classes", "12"], 2, "class 12"),
+        (["--groups", "author 1"], 2, "Task digits has no groups"),
         (["--classes", "1", "--share", "0"], 2, "share of 0"),
         (["--random", ".1", "--share", ".5"], 2, "--share is of --classes"),
         (["--ids", "1", "--method", "stocurenuu"], 2, "'stocurenu'"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from curenu.audits import Finding
+from curenu.bench import tables as bench
 from curenu.erasure import StepRecord
 from curenu.report import COLUMNS, Report, Row, SpectrumView, cells, document, markdown, number
 
@@ -121,3 +122,12 @@ def test_rows_find_their_findings(row: Row) -> None:
     assert row.finding("nothing") is None
     found = row.finding("FA")
     assert (found is not None) == bool(row.findings)
+
+
+def test_a_figure_has_one_heading_in_every_table() -> None:
+    shared = {c.figure: c for c in COLUMNS}.keys() & {c.figure for c in bench.COLUMNS}
+    assert {"Rf", "G loss", "ToW", "FA", "update_norm", "ratio"} <= shared
+    for figure in shared:
+        (ours,) = (c for c in COLUMNS if c.figure == figure)
+        (theirs,) = (c for c in bench.COLUMNS if c.figure == figure)
+        assert ours is theirs

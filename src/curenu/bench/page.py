@@ -19,14 +19,13 @@ from curenu.bench.tables import (
     BRIEF,
     FURTHER,
     LEGEND,
-    Column,
     erased,
     marked,
     missing,
     published,
     shown,
 )
-from curenu.report import number, render
+from curenu.report import Column, number, render
 
 __all__ = ["page"]
 

@@ -10,14 +10,13 @@ from typing import Any
 
 from curenu.bench.cell import NOTHING, ORACLE
 from curenu.bench.summary import Figure, Line, lines_of
-from curenu.report import number
+from curenu.report import Column, columns_of, number
 
 __all__ = [
     "BRIEF",
     "COLUMNS",
     "FURTHER",
     "LEGEND",
-    "Column",
     "Shown",
     "cells_of",
     "csv_table",
@@ -31,20 +30,6 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Column:
-    """A heading, the figure under it, and what it means in plain words.
-
-    `judged` figures are compared with the oracles' own; the others describe.
-    """
-
-    heading: str
-    figure: str
-    meaning: str
-    digits: int = 2
-    judged: bool = True
-
-
-@dataclass(frozen=True)
 class Shown:
     """A figure as it is shown, and what it is marked with."""
 
@@ -53,42 +38,14 @@ class Shown:
     mark: str = ""
 
 
-BRIEF: tuple[Column, ...] = (
-    Column("Rf", "Rf", "Divergence from the oracles on the forget set, in units of the oracles' "
-           "own; 1 is as close as two retrainings are to each other."),
-    Column("Rr", "Rr", "The same on the retain set."),
-    Column("Rt", "Rt", "The same on the test set."),
-    Column("G acc", "G accuracy", "Part of the gap in forget accuracy between trained model and "
-           "oracles that was closed; 1 is all, below 0 is further away than before."),
-    Column("G loss", "G loss", "The same for the mean loss on the forget set."),
-    Column("ToW", "ToW", "Agreement of three accuracies with the oracles'; 1 is all.", 3),
-    Column("RMIA", "RMIA AUC", "How well a membership attack tells forget from test examples; "
-           "aim at the oracle's."),
-    Column("U-LiRA", "U-LiRA AUC", "How well many models' margins tell unlearned from retrained "
-           "models; 0.5 is not at all."),
-    Column("P f", "probability f", "Probability of the forgotten answers, a token; aim at the "
-           "oracle's."),
-    Column("Utility", "model utility", "Harmonic mean of answer probability, ROUGE-L and "
-           "truthfulness on what stays."),
-    Column("Quality", "forget quality", "p-value that truth ratios on the forget set are a "
-           "retrained model's; above 0.05 the test cannot tell."),
-    Column("÷ retrain", "ratio", "Seconds over those of one retraining.", 3, judged=False),
+BRIEF: tuple[Column, ...] = columns_of(
+    "Rf", "Rr", "Rt", "G accuracy", "G loss", "ToW", "RMIA AUC", "U-LiRA AUC",
+    "probability f", "model utility", "forget quality", "ratio",
 )  # fmt: skip
 
-FURTHER: tuple[Column, ...] = (
-    Column("FA", "FA", "Accuracy on the forget set; aim at the oracle's, not at zero.", 3),
-    Column("RA", "RA", "Accuracy on the retain set.", 3),
-    Column("TA", "TA", "Accuracy on the test set.", 3),
-    Column("KLoM", "KLoM 50 %", "Divergence of margins over many models, median of the forget "
-           "examples; aim at the oracle's."),
-    Column("F", "forgetting score", "Forgetting score of the NeurIPS 2023 challenge; aim at the "
-           "oracle's."),
-    Column("|∇F|", "|∇F|", "Length of the gradient of what retraining minimises, on retained "
-           "examples; near 0 at a minimum.", 3, judged=False),
-    Column("λ min", "lambda_min", "Smallest eigenvalue of its Hessian; not below 0 at a "
-           "minimum.", 3, judged=False),
-    Column("|update|", "update_norm", "How far the weights moved.", judged=False),
-)  # fmt: skip
+FURTHER: tuple[Column, ...] = columns_of(
+    "FA", "RA", "TA", "KLoM 50 %", "forgetting score", "|∇F|", "lambda_min", "update_norm"
+)
 
 COLUMNS = (*BRIEF, *FURTHER)
 

@@ -10,7 +10,7 @@ from curenu.cli.choice import read_ids, words_in, words_of
 from curenu.errors import BadRequest
 from curenu.identity import derived_seed
 from curenu.session import Session
-from curenu.tasks import class_ids, random_ids
+from curenu.tasks import Task, class_ids, named_group_ids, random_ids
 
 __all__ = ["selected"]
 
@@ -20,7 +20,7 @@ def selected(session: Session, number: int, ways: dict[str, Any], share: float |
     if len(ways) != 1:
         raise BadRequest(
             f"Examples to erase are named in {len(ways)} ways.",
-            "exactly one of --ids, --ids-file, --classes, --random.",
+            "exactly one of --ids, --ids-file, --classes, --groups, --random.",
         )
     way, given = next(iter(ways.items()))
     if share is not None and way != "--classes":
@@ -32,13 +32,24 @@ def selected(session: Session, number: int, ways: dict[str, Any], share: float |
     seed = derived_seed(session.description.seed, "selection", number)
     generator = torch.Generator().manual_seed(seed)
     among = session.retained_before(number)
-    if way == "--random":
+    if way == "--groups":
+        chosen = named_group_ids(session.task, _groups(given, session.task), among=among)
+    elif way == "--random":
         chosen = random_ids(session.task, given, generator, among=among)
     else:
         named = _classes(given)
         part = 1.0 if share is None else share
         chosen = class_ids(session.task, named, part, generator, among=among)
     return chosen if session.task.ids is None else [session.task.ids[p] for p in chosen]
+
+
+def _groups(text: str, task: Task) -> list[Any]:
+    """Names are told apart by commas alone, for "author 3" is one; so is one with a comma."""
+    known = dict.fromkeys(task.groups or ())
+    whole = text.strip()
+    if whole in map(str, known):
+        return read_ids([whole], known)
+    return read_ids([word for part in text.split(",") if (word := part.strip())], known)
 
 
 def _classes(text: str) -> list[int]:

@@ -28,6 +28,9 @@ class Anchor(StrEnum):
 ShareOption = Annotated[
     float | None, typer.Option(help="Share of those classes to erase; all if not given.")
 ]
+GroupsOption = Annotated[
+    str | None, typer.Option(help="Everything of these groups (people, authors): name,name.")
+]
 RandomOption = Annotated[
     float | None, typer.Option(help="Share of the retained examples to erase, at random.")
 ]
@@ -57,6 +60,7 @@ def unlearn(
     ids: Annotated[str | None, typer.Option(help="Ids to erase: 1,2,3.")] = None,
     ids_file: Annotated[Path | None, typer.Option(help="A text file of ids to erase.")] = None,
     classes: Annotated[str | None, typer.Option(help="Classes to erase from: 0,3.")] = None,
+    groups: GroupsOption = None,
     share: ShareOption = None,
     random: RandomOption = None,
     method: MethodOption = "stocurenu",
@@ -73,12 +77,20 @@ def unlearn(
     """Erase examples from a run's current model.
 
     Example: curenu unlearn run --classes 0,3 --share 0.9 --method curenu --set max_steps=2
+
+    Example: curenu unlearn run --groups "author 3,author 7"
     """
     session = Session.open(run)
     chosen = build_method(method, settings or [])
     known = session.record_of(request)
     number = known.number if known else len(session.records) + 1
-    ways = {"--ids": ids, "--ids-file": ids_file, "--classes": classes, "--random": random}
+    ways = {
+        "--ids": ids,
+        "--ids-file": ids_file,
+        "--classes": classes,
+        "--groups": groups,
+        "--random": random,
+    }
     forget = selected(session, number, {k: v for k, v in ways.items() if v is not None}, share)
     if known is None:
         asked = session.prepare(forget, chosen, seed=seed, only=only, anchor=anchor.value)

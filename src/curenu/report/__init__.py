@@ -1,5 +1,6 @@
 """From findings to a table, JSON and a page with plots."""
 
+from curenu.report.column import Column, columns_of
 from curenu.report.document import document
 from curenu.report.html import Report, render
 from curenu.report.plots import SpectrumView
@@ -8,10 +9,12 @@ from curenu.report.table import COLUMNS, cells, markdown, number
 
 __all__ = [
     "COLUMNS",
+    "Column",
     "Report",
     "Row",
     "SpectrumView",
     "cells",
+    "columns_of",
     "document",
     "finite",
     "markdown",

@@ -15,7 +15,7 @@ from curenu.tasks.fashion_mnist import fashion_mnist, find_fashion_mnist
 from curenu.tasks.movielens import movielens
 from curenu.tasks.newsgroups import newsgroups
 from curenu.tasks.recipe import Recipe, train
-from curenu.tasks.selection import class_ids, group_ids, random_ids
+from curenu.tasks.selection import class_ids, group_ids, named_group_ids, random_ids
 from curenu.tasks.task import Task
 from curenu.tasks.tofu import tofu
 from curenu.user_file import function_of, is_reference
@@ -29,6 +29,7 @@ __all__ = [
     "find_fashion_mnist",
     "group_ids",
     "load_task",
+    "named_group_ids",
     "random_ids",
     "train",
 ]

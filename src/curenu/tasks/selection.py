@@ -1,8 +1,9 @@
-"""Which examples a request names: at random, or by class."""
+"""Which examples a request names: at random, by class, or by whom they are about."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from difflib import get_close_matches
 
 import torch
 
@@ -10,7 +11,7 @@ from curenu.checks import size_of
 from curenu.errors import BadRequest
 from curenu.tasks.task import Task
 
-__all__ = ["class_ids", "group_ids", "random_ids"]
+__all__ = ["class_ids", "group_ids", "named_group_ids", "random_ids"]
 
 
 def random_ids(
@@ -56,15 +57,51 @@ def group_ids(
 
     Raises `BadRequest` for a task without groups, or with fewer `among` the given.
     """
-    if task.groups is None:
-        raise BadRequest(f"Task {task.name} has no groups.", "a share, or a task with `groups`.")
-    pool = range(len(task.groups)) if among is None else among
-    groups = list(dict.fromkeys(task.groups[position] for position in pool))
-    if not 1 <= count <= len(groups):
-        raise BadRequest(f"{count} groups.", f"a number from 1 to {len(groups)}.")
+    members = _members(task, among)
+    if not 1 <= count <= len(members):
+        raise BadRequest(f"{count} groups.", f"a number from 1 to {len(members)}.")
+    groups = list(members)
     drawn = torch.randperm(len(groups), generator=generator)[:count].tolist()
-    chosen = {groups[place] for place in drawn}
-    return [position for position in sorted(pool) if task.groups[position] in chosen]
+    return sorted(position for place in drawn for position in members[groups[place]])
+
+
+def named_group_ids(
+    task: Task, names: Sequence[Hashable], *, among: Sequence[int] | None = None
+) -> list[int]:
+    """Sorted positions of everything that the groups of these `names` put in.
+
+    Of a group that is in part gone from `among`, what is left. Raises `BadRequest` for a task
+    without groups, no name, one that no group has, and a group with nothing `among` the given.
+    """
+    members, everyone = _members(task, among), _members(task, None)
+    if not names:
+        raise BadRequest("No group was named.", "one group or more.")
+    for name in names:
+        if name not in everyone:
+            raise BadRequest(f"No group is named {str(name)!r}.", _near(str(name), everyone))
+        if name not in members:
+            raise BadRequest(f"Nothing is left of group {str(name)!r}.", "a group that stays.")
+    return sorted(position for name in dict.fromkeys(names) for position in members[name])
+
+
+def _members(task: Task, among: Sequence[int] | None) -> dict[Hashable, list[int]]:
+    """Positions `among` the given (None: all) of each group, in the order groups are met."""
+    if task.groups is None:
+        raise BadRequest(
+            f"Task {task.name} has no groups.", "ids, classes, a share, or a task with `groups`."
+        )
+    found: dict[Hashable, list[int]] = {}
+    for position in range(len(task.groups)) if among is None else among:
+        found.setdefault(task.groups[position], []).append(position)
+    return found
+
+
+def _near(word: str, groups: Iterable[Hashable]) -> str:
+    """The nearest name, or the first few: there may be thousands."""
+    names = [str(group) for group in groups]
+    near = get_close_matches(word, names, n=1)
+    few = ", ".join(names[:3])
+    return f"{near[0]!r}." if near else f"one of the {len(names)} groups, such as {few}."
 
 
 def _draw(pool: torch.Tensor, share: float, generator: torch.Generator) -> list[int]:
