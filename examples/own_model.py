@@ -8,7 +8,7 @@ from torch.utils.data import TensorDataset
 
 import curenu
 
-WEIGHT_DECAY = 1e-3
+WEIGHT_DECAY, RATE, STEPS = 1e-3, 0.5, 200
 
 
 def main() -> None:
@@ -17,8 +17,8 @@ def main() -> None:
     y = (x[:, 0] + 0.5 * torch.randn(400, generator=generator) > 0).long()
     dataset = TensorDataset(x, y)
     model = nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 2))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=WEIGHT_DECAY)
-    for _ in range(200):
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
+    for _ in range(STEPS):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
@@ -29,6 +29,7 @@ def main() -> None:
         "cross_entropy",
         forget=range(20),
         weight_decay=WEIGHT_DECAY,  # as in training: it is part of the objective
+        training=curenu.TrainingTime(RATE * STEPS),  # where training stopped, the oracle would
         seed=0,
     )
     print(result.status)
