@@ -35,6 +35,33 @@ def diagonal(size: int = 300, penalty: float = 2.0) -> CubicModel:
     return CubicModel(torch.ones(size, dtype=torch.float64), Diagonal(entries), penalty)
 
 
+class Formed(Diagonal):
+    """Its matrix can be had as well."""
+
+    def dense(self, memory_budget: int | None = None) -> Tensor:
+        return torch.diag(self.entries)
+
+
+def test_lanczos_on_the_formed_matrix_takes_the_exact_step_and_passes_no_example() -> None:
+    operator = Formed(torch.linspace(-1, 3, 120, dtype=torch.float64))
+    generator = torch.Generator().manual_seed(4)
+    gradient = torch.randn(120, dtype=torch.float64, generator=generator)
+    model = CubicModel(gradient, operator, 0.5)
+    exact = EigenSolver()(model)
+    found = LanczosSolver(max_products=120, tolerance=1e-10, dense=True)(model)
+    assert operator.count == 0
+    assert found.cost.hvps == 120
+    assert found.damping == pytest.approx(exact.damping, rel=1e-8)
+    torch.testing.assert_close(found.step, exact.step, rtol=1e-6, atol=1e-8)
+    budget = LanczosSolver(dense=True).budget(120)
+    assert (budget.products, budget.matrices) == (120, 2)
+
+
+def test_a_matrix_that_cannot_be_formed_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="LanczosSolver"):
+        LanczosSolver(dense=True)(diagonal())
+
+
 def test_a_dense_solver_sends_operators_to_lanczos() -> None:
     with pytest.raises(UnsupportedModel, match="LanczosSolver"):
         EigenSolver()(diagonal())

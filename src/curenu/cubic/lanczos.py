@@ -13,7 +13,7 @@ from torch import Tensor
 from curenu.cost import Cost, Meter
 from curenu.cubic.eigen import solve_diagonal
 from curenu.cubic.model import Budget, CubicModel, CubicStep
-from curenu.curvature import KrylovSpace, inner, length, random_direction
+from curenu.curvature import KrylovSpace, dense_symmetric, inner, length, random_direction
 from curenu.errors import BadRequest
 from curenu.status import Status
 
@@ -40,7 +40,8 @@ class LanczosFactorisation:
     """A cubic model reduced to T_k, which no penalty enters: `solve` for any of them.
 
     `linear` is the length of the start vector, 0 for a zero gradient; `noise` the length of
-    the random part added to it. `cost` is that of the k products.
+    the random part added to it; `formed` the products that made the matrix, if there is one.
+    `cost` is that of the k products.
     """
 
     model: CubicModel = field(repr=False)
@@ -49,6 +50,7 @@ class LanczosFactorisation:
     size: float
     linear: float
     noise: float
+    formed: int | None
     cost: Cost
 
     def solve(self, penalty: float) -> CubicStep:
@@ -71,8 +73,11 @@ class LanczosFactorisation:
                 residual=found.residual,
                 change=inner(self.model.gradient, step) + 0.5 * found.bend + cubic,
                 lambda_min=found.lambda_min,
-                cost=replace(self.cost + spent(), hvps=self.space.products),
+                cost=replace(self.cost + spent(), hvps=self._products()),
             )
+
+    def _products(self) -> int:
+        return self.space.products if self.formed is None else self.formed
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,11 @@ class LanczosSolver:
 
     With `perturbation` a random part of length eps^(2/3)|g| is added to the start, so that
     an eigenvector the gradient does not see is found (the hard case; g = 0 starts from a
-    random direction always). The residual reported covers it. Section 2.2 of
+    random direction always). The residual reported covers it.
+
+    With `dense` the matrix is formed first, 8 d² bytes, and multiplied by instead of the
+    examples being passed: for a small residual, which takes hundreds of products, at a d where
+    an eigendecomposition, O(d³), is what takes the time. Section 2.2 of
     `docs/theory.md`; Cartis, Gould and Toint, Adaptive cubic regularisation methods, 2011,
     section 6; differs in: the random part, the two passes.
     """
@@ -98,6 +107,7 @@ class LanczosSolver:
     tolerance: float = 0.1
     memory_budget: int | None = None
     perturbation: bool = True
+    dense: bool = False
 
     def __post_init__(self) -> None:
         if self.max_products < 1:
@@ -108,9 +118,11 @@ class LanczosSolver:
     def budget(self, dimension: int) -> Budget:
         """The worst of float32 and float64: products twice, or a basis of k + 1 vectors."""
         entries, bytes_ = min(self.max_products, dimension) * dimension, self._bytes()
+        products = self.max_products * (1 if 8 * entries <= bytes_ else 2)
         return Budget(
-            products=self.max_products * (1 if 8 * entries <= bytes_ else 2),
+            products=dimension if self.dense else products,
             vectors=4 if 4 * entries > bytes_ else min(self.max_products, dimension) + 4,
+            matrices=2 if self.dense else 0,
         )
 
     def factorise(
@@ -122,18 +134,23 @@ class LanczosSolver:
             gradient = model.gradient.detach()
             size = length(gradient)
             noise = torch.finfo(gradient.dtype).eps ** (2 / 3) * size * self.perturbation
+            curvature = dense_symmetric(model.curvature) if self.dense else model.curvature
+            operator = self.dense and not isinstance(model.curvature, Tensor)
+            formed = len(gradient) if operator else None
             space = KrylovSpace(
-                model.curvature,
+                curvature,
                 partial(_start, gradient, size, noise, _seed(generator)),
                 limit=self.max_products,
                 memory_budget=self._bytes(),
             )
             linear = space.start_length if size > 0.0 else 0.0
-            grown = LanczosFactorisation(model, space, self.tolerance, size, linear, noise, Cost())
+            grown = LanczosFactorisation(
+                model, space, self.tolerance, size, linear, noise, formed, Cost()
+            )
             for _ in space.grow():
                 if self.tolerance > 0.0 and _project(grown, model.penalty).converged:
                     break
-            meter.hvps += space.products
+            meter.hvps += space.products if formed is None else formed
             return replace(grown, cost=spent())
 
     def __call__(self, model: CubicModel, *, generator: torch.Generator | None = None) -> CubicStep:

@@ -18,6 +18,7 @@ from curenu.errors import UnsupportedModel
 
 __all__ = [
     "Differentiated",
+    "Each",
     "Kind",
     "MicroBatch",
     "Pieces",
@@ -34,6 +35,9 @@ Pieces = Sequence[Tensor | None]
 Within = Callable[[Callable[[], Any]], Any]
 """Runs some work where the model holds the parameters that it is differentiated at."""
 
+Each = tuple[Tensor, Callable[[list[Tensor], Tensor], Tensor]]
+"""Inputs `[b, ...]` and (leaves, one example's inputs) -> its outputs, where they are apart."""
+
 _CLOSE = 1e-2  # relative gap between two orders of derivatives that is rounding, in float32
 
 
@@ -44,7 +48,7 @@ class MicroBatch:
     With `forward_mode` a product pushes the vector through the model by forward-mode
     differentiation and pulls the result back once: no derivative of a derivative is taken,
     and nothing is kept. All of it happens `within` the parameters, ways back too: checkpointed
-    parts of a model are passed again there.
+    parts of a model are passed again there. `each` takes the examples one by one.
     """
 
     leaves: list[Tensor]
@@ -54,6 +58,7 @@ class MicroBatch:
     within: Within
     kind: Kind = "hessian"
     forward_mode: bool = False
+    each: Each | None = None
 
     def differentiate(self) -> Differentiated:
         """Loss and gradient, and the graph that products can be taken from again."""

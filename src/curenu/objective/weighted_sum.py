@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -216,7 +216,14 @@ class WeightedSum:
             loss = term.weight * term.head(outputs, batch, ids)
             return loss if one is None else one * loss
 
-        return MicroBatch(list(named.values()), forward, head, len(ids), within)
+        def one_by_one(pieces: list[Tensor], row: Tensor) -> Tensor:
+            return self.source.outputs(
+                dict(zip(named, pieces, strict=True)), (row.unsqueeze(0),)
+            ).squeeze(0)
+
+        apart = not isinstance(batch, Mapping) and isinstance(batch[0], Tensor)
+        each = (batch[0], one_by_one) if apart else None
+        return MicroBatch(list(named.values()), forward, head, len(ids), within, each=each)
 
     def _forward_mode(self, theta: Tensor) -> bool:
         """Whether products go by forward mode: tried once, on the first example.
