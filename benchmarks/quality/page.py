@@ -35,8 +35,9 @@ compared with what, and what every column means.
 - **ToW**: agreement of forget, retain and test accuracy with the oracles'; 1 is all of it.
 - **RMIA**, **U-LiRA**: how well an attack tells the forget set from test examples, or unlearned
   models from retrained ones; aim at the oracle's.
-- **÷ retrain**: seconds over those of one retraining. Seconds are of runs side by side: compare
-  them within a table only.
+- **÷ retrain**: seconds over those of one retraining. Most of these runs shared two cores with
+  each other, up to six at a time: seconds are rough, within a table too. Examples passed, in the
+  JSON, are exact.
 - ± is half a 95 % interval over networks and seeds.
 """
 
