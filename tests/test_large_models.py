@@ -17,18 +17,14 @@ from curenu.errors import MissingData
 from curenu.tasks.cifar10 import JPEG
 from curenu.tasks.networks.llama import check_packages
 from curenu.tasks.tofu import find_tofu
+from tests.scripts import loaded
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks" / "large"
 
 
 def page() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("large_page", FOLDER / "page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return loaded(FOLDER / "page.py")
 
 
 def smoke(name: str, out: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.scripts import loaded
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "benchmarks" / "quality"
 FIGURES = ("Rf", "Rr", "Rt", "G accuracy", "G loss")
@@ -21,12 +22,7 @@ SAID = {"curenu": "0", "torch": "2"}
 
 @pytest.fixture(scope="module")
 def page() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results_page", FOLDER / "page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(FOLDER / "page.py")
 
 
 def row(value: float | None, **others: Any) -> dict[str, Any]:
