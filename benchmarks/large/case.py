@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
 from curenu.tasks import Task, train
 
@@ -39,8 +40,8 @@ class Scale:
 class Case:
     """A network with its data, how it is trained, and what moves in the erasure.
 
-    `share` of class 1 is erased. `only` names what moves; where that is the head alone,
-    training sees what the rest makes of the inputs only once. `options` are told as they are.
+    `share` of class 1 is erased. With `head_alone` nothing else moves, and training and erasure
+    see what the rest makes of the inputs, which is made once. `options` are told as they are.
     """
 
     title: str
@@ -48,7 +49,7 @@ class Case:
     task: Callable[[Scale], Task]
     scale: Scale
     smoke: Scale
-    only: Callable[[str], bool] | None = None
+    head_alone: bool = False
     micro_batch: int = 64
     preconditioner: str = "auto"
     share: float = 0.5
@@ -60,7 +61,7 @@ class Training:
 
     def __init__(self, case: Case, scale: Scale) -> None:
         self.task = case.task(scale)
-        self._features = None if case.only is None else self._kept()
+        self._features = self._kept() if case.head_alone else None
 
     def __call__(self, seed: int, ids: Sequence[int] | None = None) -> nn.Module:
         """A network trained on the examples `ids` (None: all), in eval mode."""
@@ -71,6 +72,20 @@ class Training:
         generator = torch.Generator().manual_seed(seed + 1)
         train(net.head, self._features, task.loss, task.recipe, generator=generator, ids=ids)
         return net.eval()
+
+    def moving(self, net: nn.Module) -> tuple[nn.Module, Dataset[Any]]:
+        """The part of `net` that moves, and the examples as it sees them."""
+        if self._features is None:
+            return net, self.task.train
+        return cast(Any, net).head, self._features
+
+    def whole(self, net: nn.Module, part: nn.Module) -> nn.Module:
+        """A network as `net` but for the part that moves, which is `part`."""
+        if self._features is None:
+            return part
+        other: Any = copy.copy(net)
+        other._modules = net._modules | {"head": part}
+        return other
 
     def _kept(self) -> TensorDataset:
         """What the head sees of every training example; the rest is the same in every network."""

@@ -78,7 +78,7 @@ def measured(case: Case, scale: Scale) -> dict[str, Any]:
     look = partial(looked_at, case, scale, training.task, request)
     before = clock.run("training", lambda: training(0))
     peak = peak_memory()
-    after, costs = erased(case, scale, training.task, before, clock=clock, request=request)
+    after, costs = erased(case, scale, training, before, clock=clock, request=request)
     peaks = {"trained": peak / 2**30, "erased": peak_memory() / 2**30}
     seen = [
         clock.run(f"measuring {name}", lambda net=net: look(net))
@@ -106,15 +106,22 @@ def measured(case: Case, scale: Scale) -> dict[str, Any]:
 
 
 def erased(
-    case: Case, scale: Scale, task: Task, before: nn.Module, *, clock: Clock, request: Request
+    case: Case,
+    scale: Scale,
+    training: Training,
+    before: nn.Module,
+    *,
+    clock: Clock,
+    request: Request,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The model after the erasure from `before`, and what it took."""
+    task = training.task
+    moving, data = training.moving(before)
     risk = curenu.EmpiricalRisk(
-        before,
-        task.train,
+        moving,
+        data,
         task.loss,
         weight_decay=task.recipe.weight_decay,
-        only=case.only,
         micro_batch_size=case.micro_batch,
     )
     problem = ErasureProblem(risk.start, *risk.split(request.forget), training=task.training_time)
@@ -124,7 +131,8 @@ def erased(
         preconditioner=case.preconditioner,  # type: ignore[arg-type]
     )
     result = clock.run("erasure", lambda: erase(problem, method, seed=0))
-    return with_parameters(before, risk.parameters, result.theta), {
+    after = training.whole(before, with_parameters(moving, risk.parameters, result.theta))
+    return after, {
         "method": repr(method),
         "parameters": sum(p.numel() for p in before.parameters()),
         "moving": risk.dimension,

@@ -159,10 +159,6 @@ def _need(*modules: str) -> Path:
     return folder
 
 
-def _is_head(name: str) -> bool:
-    return name.startswith("head.")
-
-
 _HEAD = Recipe(20, 64, 1e-2, "adam", weight_decay=1e-3)
 _FINE = Recipe(2, 32, 1e-3, "adam", weight_decay=1e-4)
 _TEXT = Recipe(2, 32, 1e-4, "adam", weight_decay=1e-4)
@@ -183,7 +179,7 @@ CASES = {
         _classifying("lite0-head", Lite, _photographs, _HEAD),
         Scale(2000, 500, 20, 512, 3, 64, oracles=5),
         Scale(300, 60, 10, 64, 2, 64, oracles=2),
-        only=_is_head,
+        head_alone=True,
     ),
     "lite0": Case(
         "EfficientNet-Lite0 of ImageNet, all of it",

@@ -157,3 +157,21 @@ def test_models_and_losses_it_knows_nothing_of_are_refused(build) -> None:
     )
     with pytest.raises(UnsupportedModel, match="K-FAC needs"):
         kronecker_metric(risk, risk.start, generator())
+
+
+def test_a_factor_that_float32_cannot_decompose_is_decomposed_in_float64(monkeypatch) -> None:
+    torch.manual_seed(0)
+    data = TensorDataset(torch.randn(6, 20), torch.arange(6) % 3)
+    risk = EmpiricalRisk(nn.Linear(20, 3), data, "cross_entropy")
+    wanted = kronecker_metric(risk, risk.start, torch.Generator().manual_seed(0))
+    eigh = torch.linalg.eigh
+
+    def failing(matrix: Tensor) -> object:
+        if matrix.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("The algorithm failed to converge.")
+        return eigh(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    found = kronecker_metric(risk, risk.start, torch.Generator().manual_seed(0))
+    vector = torch.linspace(-1, 1, len(risk.start))
+    torch.testing.assert_close(found.root(vector), wanted.root(vector), rtol=1e-4, atol=1e-5)

@@ -96,24 +96,33 @@ def kronecker_metric(
     places = _places(risk)
     spectra = {}
     for name, (inputs, outputs) in factors.items():
-        spectra[name] = torch.linalg.eigh(inputs), torch.linalg.eigh(outputs)
+        spectra[name] = _spectrum(inputs), _spectrum(outputs)
     trace = sum(
-        float(a.eigenvalues.clamp_min(0).sum() * b.eigenvalues.clamp_min(0).sum())
-        for a, b in spectra.values()
+        float(a.clamp_min(0).sum() * b.clamp_min(0).sum()) for (a, _), (b, _) in spectra.values()
     )
     if not trace > 0:
         raise UnsupportedModel("K-FAC found no curvature at all.", 'preconditioner="none".')
-    known = sum(len(a.eigenvalues) * len(b.eigenvalues) for a, b in spectra.values())
+    known = sum(len(a) * len(b) for (a, _), (b, _) in spectra.values())
     shift = damping * trace / known + risk.weight_decay
     blocks = []
-    for name, (inputs, outputs) in spectra.items():
-        values = torch.outer(outputs.eigenvalues.clamp_min(0), inputs.eigenvalues.clamp_min(0))
+    for name, ((a, inputs), (b, outputs)) in spectra.items():
+        values = torch.outer(b.clamp_min(0), a.clamp_min(0))
         names = [f"{name}.{part}" if name else part for part in ("weight", "bias")]
         own = tuple(places[part] for part in names if part in places)
-        blocks.append(
-            _Block(own, outputs.eigenvectors, inputs.eigenvectors, (values + shift).rsqrt())
-        )
+        blocks.append(_Block(own, outputs, inputs, (values + shift).rsqrt()))
     return Metric(tuple(blocks), (trace / known + shift) ** -0.5)
+
+
+def _spectrum(factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors; in float64 where float32 does not converge.
+
+    It may not on a large factor of few examples, most of whose eigenvalues are zero.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(factor)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        values, vectors = torch.linalg.eigh(factor.double())
+    return values.to(factor), vectors.to(factor)
 
 
 def _placed(risk: EmpiricalRisk, theta: Tensor) -> nn.Module:
