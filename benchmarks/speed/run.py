@@ -16,10 +16,12 @@ import json
 import time
 from pathlib import Path
 
+import erasing
 import exact
 import growth
 import page
 import products
+import ranks
 import solvers
 import torch
 from race import environment
@@ -29,6 +31,8 @@ PARTS = {
     "solvers": solvers.measure,
     "growth": growth.measure,
     "exact": exact.measure,
+    "erasing": erasing.measure,
+    "ranks": ranks.measure,
 }
 
 
