@@ -22,7 +22,14 @@ largest. Seconds belong to the machine, ratios and counts do not.
 
 def write() -> None:
     """Write the page from the results that are there."""
-    parts = {"products": _products, "solvers": _solvers, "growth": _growth, "exact": _exact}
+    parts = {
+        "products": _products,
+        "solvers": _solvers,
+        "erasing": _erasing,
+        "growth": _growth,
+        "exact": _exact,
+        "ranks": _ranks,
+    }
     text = [_HEAD]
     for name, section in parts.items():
         file = RESULTS / f"{name}.json"
@@ -62,10 +69,26 @@ A product pushes the vector through the model by forward-mode differentiation an
 result back once: 8 multiplications by a layer's weights for the Hessian, 5 for Gauss–Newton,
 against a gradient's 3 (at the first layer 3, 3 and 2). A kept graph saves the Hessian's
 product the passes that make the graph; to Gauss–Newton's it brings nothing, so none is kept.
-
+{_lower(found.get("bfloat16", []))}
 Time of others over ours, the same product:
 
 {_table(["", "÷ ours"], rivals)}"""
+
+
+def _lower(found: list[dict[str, Any]]) -> str:
+    if not found:
+        return ""
+    names = {"hessian": "Hessian", "gauss_newton": "Gauss–Newton"}
+    rows = [
+        [names[row["curvature"]], _ratio(row["ratio_to_float32"]), f"{row['relative_error']:.1e}"]
+        for row in found
+    ]
+    head = ["in bfloat16", "time ÷ float32's", "relative error"]
+    return f"""
+`product_dtype=torch.bfloat16`, micro-batches of 256, no graph kept; the time depends on whether the
+processor multiplies such numbers by itself:
+
+{_table(head, rows)}"""
 
 
 def _solvers(found: list[dict[str, Any]]) -> str:
@@ -77,16 +100,19 @@ def _solvers(found: list[dict[str, Any]]) -> str:
         for solver in ("lanczos", "descent"):
             shares = {entry["products"]: f"{entry['share']:.3f}" for entry in case[solver]}
             cells = [shares.get(count, "") for count in counts]
-            rows.append([case["task"], f"{case['penalty']:.2g}", solver, *cells])
+            case_of = [case["task"], case["metric"], f"{case['penalty']:.2g}"]
+            rows.append([*case_of, solver, *cells])
     return f"""## Model decrease against products
 
 Share of the cubic model's largest decrease after so many products, on trained networks, from
 the gradient of the retained examples when half of two classes leave. The largest decrease is
 by eigendecomposition ({found[0]["parameters"]:,} parameters of `digits`; that is what
 `EigenSolver` finds, at as many products as parameters), or by 200 Lanczos products where that is
-out of reach. Descent spends five products on its start, its step size and its answer.
+out of reach. Descent spends five products on its start, its step size and its answer. In the
+K-FAC metric, in which `StoCuReNU` takes its steps, the penalty is the one whose step is as long as
+that of the row without. The smallest penalties are far below what the methods choose.
 
-{_table(["network", "M", "solver", *(f"{count} products" for count in counts)], rows)}"""
+{_table(["network", "metric", "M", "solver", *(f"{count} products" for count in counts)], rows)}"""
 
 
 def _growth(found: dict[str, list[dict[str, Any]]]) -> str:
@@ -141,6 +167,44 @@ every damping that a bisection to 1e-6 tries; both timed on a part and multiplie
 The eigendecomposition takes 24 d² bytes: with the default limit of 4 GiB
 (`EigenSolver(memory_budget=)`) d may be 13,377; beyond, `LanczosSolver` is the only one, and to
 the residual it reports it loses nothing.
+"""
+
+
+def _erasing(found: list[dict[str, Any]]) -> str:
+    parts = next(row["parts"] for row in found if "left_out" not in row)
+    rows = [
+        [
+            row["task"],
+            row["erasure"],
+            f"{row['parameters']:,}",
+            f"{row['erasing_seconds']:.3g} s",
+            f"{row['retraining_seconds']:.3g} s",
+            _ratio(row["ratio"]),
+            f"{row['examples_ratio']:.2f}",
+            " / ".join(f"{row['parts'][part]:.2f}" for part in parts),
+        ]
+        for row in found
+        if "left_out" not in row
+    ]
+    head = ["task", "erasure", "d", "erasing", "retraining", "time ÷", "examples ÷", "parts"]
+    return f"""## An erasure against a retraining
+
+`StoCuReNU()`, nothing set, against training anew on what is left, one after the other on one
+thread. How close each comes is on [its own page](results.md); a step of training costs as much as
+three of the forward passes that *examples* counts. *Parts* are shares of the erasing time:
+{", ".join(parts)}.
+
+{_table(head, rows)}"""
+
+
+def _ranks(found: dict[str, Any]) -> str:
+    return f"""## Two processes
+
+One step (gradient and {found["products"]} Gauss–Newton products) of the CNN on
+{found["examples"]:,} images, by {found["ranks"]} processes with one thread each over one process
+with one thread: {_ratio(found["ratio"])} of the time on {found["cores"]} cores,
+{found["processor_time_ratio"]:.2f} of the processor time of the busiest. The points reached
+differ by {found["relative_difference"]:.0e} of their length; both processes hold the same bits.
 """
 
 

@@ -1,4 +1,4 @@
-"""A product against a gradient of the same micro-batches, and against two rivals."""
+"""A product against a gradient of the same micro-batches, lower precision, and two rivals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 
-from curenu.objective import EmpiricalRisk
+from curenu.objective import EmpiricalRisk, Kind
 
 __all__ = ["measure"]
 
@@ -25,14 +25,19 @@ def measure(*, smoke: bool) -> dict[str, Any]:
         "examples": size,
         "rounds": rounds,
         "micro_batches": [_by_size(size, rounds, batch) for batch in batches],
+        "bfloat16": [_lower(kind, size, rounds) for kind in ("hessian", "gauss_newton")],
         "rivals": _rivals(size, rounds),
     }
 
 
-def _risk(size: int, batch: int) -> EmpiricalRisk:
+def _risk(size: int, batch: int, lower: torch.dtype | None = None) -> EmpiricalRisk:
     torch.manual_seed(0)
     return EmpiricalRisk(
-        cnn(), TensorDataset(*images(size)), "cross_entropy", micro_batch_size=batch
+        cnn(),
+        TensorDataset(*images(size)),
+        "cross_entropy",
+        micro_batch_size=batch,
+        product_dtype=lower,
     )
 
 
@@ -57,6 +62,25 @@ def _by_size(size: int, rounds: int, batch: int) -> dict[str, Any]:
         "micro_batch": batch,
         "gradient_seconds": statistics.median(seconds["gradient"]),
         "ratio_to_gradient": ratios(seconds, "gradient"),
+    }
+
+
+def _lower(kind: Kind, size: int, rounds: int) -> dict[str, Any]:
+    """A product in bfloat16 against the same in float32, no graph kept."""
+    risk = _risk(size, 256, torch.bfloat16)
+    theta = risk.start
+    vector = torch.linspace(-1, 1, len(theta))
+    lower, full = (
+        risk.linearise(theta, curvature=kind, memory_budget=0, full_precision=full)
+        for full in (False, True)
+    )
+    seconds = race({"float32": lambda: full @ vector, "bfloat16": lambda: lower @ vector}, rounds)
+    exact = (full @ vector).double()
+    gap = (lower @ vector).double() - exact
+    return {
+        "curvature": kind,
+        "ratio_to_float32": ratios(seconds, "float32")["bfloat16"],
+        "relative_error": float(gap.norm() / exact.norm()),
     }
 
 

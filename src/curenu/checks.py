@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Collection, Hashable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = [
     "check_curvature",
     "check_data_repeats",
     "check_loss_repeats",
+    "check_product_dtype",
     "floating_tensors",
     "positions_of",
     "size_of",
@@ -138,6 +140,39 @@ def check_loss_repeats(evaluate: Callable[[], Tensor]) -> None:
             "in evaluation mode.",
             "dropout as a module, or `functional.dropout(x, training=self.training)`: dropout "
             "or noise that ignores `.eval()` was left on.",
+        )
+
+
+def check_product_dtype(
+    dtype: torch.dtype | None, model: torch.dtype, device: torch.device
+) -> None:
+    """Raise `BadRequest` unless float32 products can be had in `dtype` on `device`; None is fine.
+
+    Tried on a product of two numbers: autocast that cannot do it warns and goes on without.
+    """
+    if dtype is None:
+        return
+    if dtype not in (torch.bfloat16, torch.float16):
+        raise BadRequest(
+            f"product_dtype={dtype!r}.", "torch.bfloat16, torch.float16, or None: the model's own."
+        )
+    if model != torch.float32:
+        raise BadRequest(
+            f"product_dtype={dtype!r} and a model in {model}.",
+            "a model in torch.float32, or `product_dtype=None`.",
+        )
+    one = torch.ones(1, 1, device=device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with torch.autocast(device.type, dtype):
+                made = (one @ one).dtype
+        except RuntimeError:
+            made = None
+    if made != dtype:
+        raise BadRequest(
+            f"product_dtype={dtype!r}, which {device} does not have.",
+            "torch.bfloat16, or `product_dtype=None`.",
         )
 
 

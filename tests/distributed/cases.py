@@ -133,6 +133,26 @@ def counts() -> Found:
     return {"cost": spent()}
 
 
+class Uneven(nn.Module):
+    """A layer with a fixed time a call, where the second process is slow with many examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 3)
+        self.most = 32 if os.environ.get("RANK") == "1" else 1000
+
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(0.002 + (0.0002 * len(x) if len(x) > self.most else 0.0))
+        return self.linear(x)
+
+
+def timed() -> Found:
+    """The micro-batch size that is found to be the fastest."""
+    data = network()[1]
+    risk = EmpiricalRisk(initialised(Uneven), data, "cross_entropy", micro_batch_size="auto")
+    return {"size": risk.source.micro_batch_size}
+
+
 def differing() -> Found:
     """Each way in which two processes may have been given different things; the error's text."""
     rank = int(os.environ["RANK"])
@@ -279,7 +299,7 @@ def _broken(fault: Any) -> Found:
 
 def everything() -> Found:
     """All that needs no fault, in one start of the processes."""
-    every = (objectives, objectives32, erasure, counts, differing, lanczos, fsdp, session)
+    every = (objectives, objectives32, erasure, counts, timed, differing, lanczos, fsdp, session)
     return {case.__name__: case() for case in every}
 
 

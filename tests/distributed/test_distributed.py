@@ -89,6 +89,10 @@ def test_examples_are_counted_over_all_processes(two: tuple[Path, list[Any]]) ->
         )
 
 
+def test_the_first_process_chooses_the_micro_batch_size(two: tuple[Path, list[Any]]) -> None:
+    assert [found["timed"]["size"] for found in two[1]] == [128, 128]  # of a share of 151
+
+
 def test_processes_with_other_data_or_another_seed_are_refused(
     two: tuple[Path, list[Any]],
 ) -> None:

@@ -20,6 +20,7 @@ from curenu.methods.adaptive import (
     first_penalty,
     rounding,
 )
+from curenu.methods.precision import precision_examples
 from curenu.methods.target import (
     Aim,
     Curvature,
@@ -135,7 +136,7 @@ class CubicNewton:
         budget, held = self.solver.budget(problem.retain.dimension), self._held(retain)
         auto = self.penalty == "auto"
         heavy = self.max_steps * (size + products * budget.products) + auto * 2 * size
-        heavy += size + products * (self.certificate_products + 1)
+        heavy += size + products * (self.certificate_products + 1) + precision_examples(problem)
         light = auto * (held * (8 * self.max_steps + 11) if held else 2 * self.max_steps * size)
         vectors = budget.vectors + 1 + (self.average > 0)
         if self.objective == "anchored":  # forget examples beside, outputs at theta0, the pull
@@ -277,7 +278,9 @@ class CubicNewton:
         if not self.certificate_products or found.penalty is None:
             return None
         seen = self._draw(objective, self.sample_size or objective.size, generator)
-        hessian = seen.curvature.linearise(found.theta, memory_budget=self.memory.graphs)
+        hessian = seen.curvature.linearise(
+            found.theta, memory_budget=self.memory.graphs, full_precision=True
+        )
         whole = seen.gradient is seen.curvature
         gradient = hessian.gradient if whole else seen.gradient.gradient(found.theta)
         ends = extreme_eigenvalues(

@@ -10,6 +10,7 @@ from torch import Tensor
 from curenu.curvature import length
 from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
 from curenu.linear import LinearStep
+from curenu.methods.precision import precision_examples, precision_notes
 from curenu.objective import Linearised
 
 __all__ = ["newton_plan", "newton_step"]
@@ -25,6 +26,7 @@ def newton_step(
 ) -> Erasure:
     """theta0 + s with the full retain gradient and H over `hvp_size` examples (None: all)."""
     with problem.retain.meter.measure() as spent:
+        notes = precision_notes(problem, "hessian")
         sample = problem.retain.sample(hvp_size or problem.retain.size, generator)
         curvature = sample.linearise(problem.start)
         whole = sample.size == problem.retain.size
@@ -37,7 +39,8 @@ def newton_step(
             products=found.products,
         )
         problem.report(record)
-    return Erasure(problem.start + found.step, found.status, spent(), (record,))
+    theta = problem.start + found.step
+    return Erasure(theta, found.status, spent(), (record,), notes=notes)
 
 
 def newton_plan(problem: ErasureProblem, hvp_size: int | None, max_products: int | None) -> Plan:
@@ -46,7 +49,7 @@ def newton_plan(problem: ErasureProblem, hvp_size: int | None, max_products: int
     dense = max_products is None
     products = problem.retain.dimension if dense else 2 * max_products
     return Plan(
-        examples=problem.retain.size + size * (products + 2),
+        examples=problem.retain.size + size * (products + 2) + precision_examples(problem),
         vectors=2 if dense else 5,
         matrices=3 if dense else 0,
         curvature=True,

@@ -9,6 +9,7 @@ import torch
 
 from curenu.erasure import ErasureProblem
 from curenu.errors import BadRequest, UnsupportedModel
+from curenu.methods.precision import precision_notes
 from curenu.objective import Coordinates, Kind, Metric, Objective, kronecker_metric
 from curenu.objective.anchor import OUTPUT_MEMORY
 
@@ -84,7 +85,7 @@ def aim_at(
 
     `"auto"` takes Gauss-Newton products for the anchored objective of a loss in closed form,
     whose outputs it needs, and the Hessian otherwise; and K-FAC where the model and the loss
-    allow it. The notes say what was taken.
+    allow it. The notes say what was taken, and how far products in a lower precision are off.
     """
     kind = kind_of(problem, aim, curvature)
     metric, why = _metric(problem, preconditioner, metric_size, generator)
@@ -92,6 +93,9 @@ def aim_at(
     if aim == "anchored":
         objective = problem.anchored(generator, memory_budget=memory.outputs)
     notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why)
+    size = problem.retain.source.measured.get("micro-batch size")
+    timed = () if size is None else (f"micro-batches of {size}, the fastest here",)
+    notes += precision_notes(problem, kind) + timed
     return Target(objective, kind, Coordinates(problem.start, metric), notes)
 
 

@@ -39,7 +39,8 @@ def require_same_problem(
         forget_ids=forget.ids,
         retained_examples=_examples(retain, among),
         forget_examples=_examples(forget, forget.ids),
-        method_and_objective=f"{method}/{retain.weight_decay}/{retain.source.evaluation.name}",
+        method_and_objective=f"{method}/{retain.weight_decay}/{retain.source.evaluation.name}/"
+        f"{retain.source.product_dtype}",
         seed=str(seed),
     )
 

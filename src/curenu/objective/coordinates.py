@@ -72,10 +72,18 @@ class _Seen:
         return self.linearise(theta, memory_budget=0) @ vector
 
     def linearise(
-        self, theta: Tensor, *, curvature: Kind = "hessian", memory_budget: int | None = None
+        self,
+        theta: Tensor,
+        *,
+        curvature: Kind = "hessian",
+        memory_budget: int | None = None,
+        full_precision: bool = False,
     ) -> _SeenCurvature:
         inner = self._objective.linearise(
-            self._at(theta), curvature=curvature, memory_budget=memory_budget
+            self._at(theta),
+            curvature=curvature,
+            memory_budget=memory_budget,
+            full_precision=full_precision,
         )
         return _SeenCurvature(inner, self._metric)
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from curenu.checks import check_data_repeats, check_loss_repeats, positions_of
+from curenu.checks import (
+    check_data_repeats,
+    check_loss_repeats,
+    check_product_dtype,
+    positions_of,
+)
 from curenu.cost import Meter
 from curenu.errors import BadRequest
 from curenu.objective.examples import Examples
 from curenu.objective.loss import Evaluation, Loss, Reduction
+from curenu.objective.micro_batch_size import fastest_size
 from curenu.objective.source import Source, one_arithmetic
 from curenu.objective.weighted_sum import (
     Head,
@@ -26,6 +33,8 @@ from curenu.parameters import ParameterSpace, Selection
 
 __all__ = ["EmpiricalRisk"]
 
+_FEW = 32  # examples that are enough to see whether data and loss repeat
+
 
 class EmpiricalRisk(WeightedSum):
     """Mean loss over examples plus weight decay: F = (1/n) Σ l_i + (lambda/2)|theta|².
@@ -34,6 +43,17 @@ class EmpiricalRisk(WeightedSum):
     and all buffers stay as they are in a private copy of `model`. Dropout is off and
     batch-norm uses its running statistics. Peak memory does not grow with n, and nothing
     depends on `micro_batch_size` beyond rounding.
+
+    `micro_batch_size="auto"` times a gradient and a product at sizes from 32 to 1,024, about a
+    second in all, once for a model and its inputs in a process; what that passes is in no
+    cost. Another size is another order of summation, so the default is a fixed one: a size
+    that is measured may differ between runs, and the last bits of all that follows with it.
+
+    `product_dtype` (`torch.bfloat16`, or `torch.float16`, meant for graphics cards) is what a
+    float32 model computes in, by autocast, in products with the curvature. Their sums over
+    micro-batches, values, gradients, dense matrices and certificates stay in float32, and no
+    graph is kept between products. Products are off by about 2^-8 of their length; a method
+    measures by how much and notes it.
 
     `loss` is `"cross_entropy"`, `"mse"`, a callable on (outputs, targets), or, for items
     that are mappings, a callable on (model, batch); a mean or a sum over examples, which
@@ -52,25 +72,39 @@ class EmpiricalRisk(WeightedSum):
         *,
         weight_decay: float = 0.0,
         only: Selection | None = None,
-        micro_batch_size: int = 256,
+        micro_batch_size: int | Literal["auto"] = 256,
+        product_dtype: torch.dtype | None = None,
         reduction: Reduction | None = None,
         collate: Callable[[list[Any]], Any] | None = None,
     ) -> None:
         if not 0 <= weight_decay < float("inf"):
             raise BadRequest(f"weight_decay is {weight_decay}.", "zero or a positive number.")
-        if micro_batch_size < 1:
-            raise BadRequest(f"micro_batch_size is {micro_batch_size}.", "1 or more.")
+        word = isinstance(micro_batch_size, str)
+        if micro_batch_size != "auto" if word else micro_batch_size < 1:
+            raise BadRequest(f"micro_batch_size is {micro_batch_size!r}.", '1 or more, or "auto".')
         parameters = ParameterSpace.of(model, only)
+        check_product_dtype(product_dtype, parameters.dtype, parameters.device)
         examples = Examples(dataset, collate, parameters.device)
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
         self._start = parameters.flatten(dict(frozen.named_parameters()))
         evaluation = Evaluation(frozen, loss, reduction).eval()
         super().__init__(
-            Source(parameters, evaluation, examples, int(micro_batch_size), Meter(shared=True)),
+            Source(
+                parameters,
+                evaluation,
+                examples,
+                _FEW if word else int(micro_batch_size),
+                Meter(shared=True),
+                product_dtype,
+            ),
             _mean(torch.arange(examples.size), evaluation),
             Quadratic(float(weight_decay)),
         )
         self._check()
+        if word:
+            chosen = fastest_size(self.source, self._terms[0], self._start)
+            self.source = replace(self.source, micro_batch_size=chosen)
+            self.source.measured["micro-batch size"] = chosen
 
     @property
     def size(self) -> int:
@@ -165,7 +199,7 @@ class EmpiricalRisk(WeightedSum):
     def _check(self) -> None:
         self.parameters.check_finite(self._start)
         fetch, evaluation = self.source.examples.batch, self.source.evaluation
-        few = self.ids[: min(self.source.micro_batch_size, 32)]
+        few = self.ids[: min(self.source.micro_batch_size, _FEW)]
         check_data_repeats(lambda: fetch(few))
         batch = fetch(few)
         with torch.no_grad():

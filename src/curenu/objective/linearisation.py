@@ -34,7 +34,8 @@ class Linearisation:
     made anew for each one, so memory never grows with n. `value` and `gradient` come from
     the pass that builds the graphs, made when first asked for. A product counts every
     example once, from a kept graph or not; those whose curvature turned out to be zero by
-    the form of their loss are left out from then on, and not counted.
+    the form of their loss are left out from then on, and not counted. `product_dtype` is a
+    lower precision of the model in products from graphs that are not kept, of nothing else.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Linearisation:
         weight_decay: float,
         meter: Meter,
         kept: int,
+        product_dtype: torch.dtype | None = None,
     ) -> None:
         self._stream = stream
         self._theta = theta
@@ -55,6 +57,7 @@ class Linearisation:
         self._decay = weight_decay
         self._meter = meter
         self._keep = kept
+        self._dtype = product_dtype
         self._graphs: list[Differentiated] = []
         self._flat: set[int] = set()  # micro-batches without curvature
         self._sums: tuple[float, Tensor] | None = None
@@ -92,7 +95,7 @@ class Linearisation:
             if isinstance(batch, Differentiated):
                 image = batch.product(pieces, keep=True)
             else:
-                image = batch.product(pieces)
+                image = batch.product(pieces, self._dtype)
             self._meter.passed(batch.count)
             if image is None:
                 self._flat.add(index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ Each = tuple[Tensor, Callable[[list[Tensor], Tensor], Tensor]]
 """Inputs `[b, ...]` and (leaves, one example's inputs) -> its outputs, where they are apart."""
 
 _CLOSE = 1e-2  # relative gap between two orders of derivatives that is rounding, in float32
+_CLOSE_LOWER = 1e-1  # in bfloat16 and float16
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class MicroBatch:
     With `forward_mode` a product pushes the vector through the model by forward-mode
     differentiation and pulls the result back once: no derivative of a derivative is taken,
     and nothing is kept. All of it happens `within` the parameters, ways back too: checkpointed
-    parts of a model are passed again there. `each` takes the examples one by one.
+    parts of a model are passed again there. `each` takes the examples one by one; `weight` is
+    what `head` multiplies their losses by.
     """
 
     leaves: list[Tensor]
@@ -59,38 +61,66 @@ class MicroBatch:
     kind: Kind = "hessian"
     forward_mode: bool = False
     each: Each | None = None
+    weight: float = 1.0
 
     def differentiate(self) -> Differentiated:
         """Loss and gradient, and the graph that products can be taken from again."""
         build = _by_loss if self.kind == "hessian" else _by_outputs
         return self.within(lambda: build(self))
 
-    def product(self, pieces: Sequence[Tensor]) -> Pieces | None:
+    def product(self, pieces: Sequence[Tensor], dtype: torch.dtype | None = None) -> Pieces | None:
         """Curvature times `pieces`, in the leaves' shapes; None when all of it is zero.
 
         H v = Jᵀ(L J v) + ∂(slope·J v)/∂theta, L and slope the derivatives of the head; the
-        Gauss-Newton product is the first term.
+        Gauss-Newton product is the first term. `dtype` is that of the model's operations,
+        where it is to be lower than the leaves'.
         """
+        if dtype is not None:
+            return self._lower_product(pieces, dtype)
         if self.kind == "hessian" and not self.forward_mode:
             once = self.differentiate()
             return once.product(pieces, keep=False) if once.bends else None
         with _derivatives():
             return self.within(lambda: self._by_pushing(pieces))
 
-    def agrees(self, pieces: Sequence[Tensor]) -> bool:
+    def agrees(self, pieces: Sequence[Tensor], dtype: torch.dtype | None = None) -> bool:
         """Whether forward mode works here and gives what double backward gives."""
         try:
-            found = self.product(pieces)
+            found = self.product(pieces, dtype)
         except UnsupportedModel:
             return False
-        wanted = self.differentiate().product(pieces, keep=False)
+        wanted = replace(self, forward_mode=False).product(pieces, dtype)
         none: Pieces = [None] * len(self.leaves)
+        close = _CLOSE if dtype is None else _CLOSE_LOWER
         gap = size = 0.0
-        for a, b in zip(found or none, wanted, strict=True):
+        for a, b in zip(found or none, wanted or none, strict=True):
             left, right = (0.0 if piece is None else piece.double() for piece in (a, b))
             gap += float(torch.as_tensor(left - right).square().sum())
             size += float(torch.as_tensor(right).square().sum())
-        return gap <= _CLOSE**2 * size
+        return gap <= close**2 * size
+
+    def _lower_product(self, pieces: Sequence[Tensor], dtype: torch.dtype) -> Pieces | None:
+        """The model under autocast; the head, the result and its weight in the leaves' type.
+
+        The weight comes last: slopes divided by many examples underflow in float16.
+        """
+        own, weight = self.leaves[0], self.weight or 1.0
+
+        def forward(leaves: list[Tensor]) -> Tensor:
+            with torch.autocast(own.device.type, dtype):
+                return self.forward(leaves).to(own.dtype)
+
+        lower = replace(self, forward=forward, head=lambda outputs: self.head(outputs) / weight)
+        try:
+            image = lower.product(pieces)
+        except (RuntimeError, NotImplementedError, UnsupportedModel) as error:
+            raise UnsupportedModel(
+                f"No product in {dtype}: {str(error.__cause__ or error).splitlines()[0]}",
+                "`product_dtype=None`.",
+            ) from error
+        if image is None:
+            return None
+        return [None if piece is None else weight * piece for piece in image]
 
     def _by_pushing(self, pieces: Sequence[Tensor]) -> Pieces | None:
         outputs, pushed = self._push(pieces)

@@ -30,6 +30,7 @@ class Source:
     examples: Examples
     micro_batch_size: int
     meter: Meter
+    product_dtype: torch.dtype | None = None
     measured: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
     """What has been measured of the model once, and need not be again."""
 

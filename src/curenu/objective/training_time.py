@@ -60,7 +60,8 @@ class TrainingTime:
             few = risk.sample(_PROBED, generator)
             signs = torch.randint(2, theta.shape, generator=generator).to(theta).mul_(2).sub_(1)
             kind = "hessian" if risk.source.evaluation.bregman is None else "gauss_newton"
-            product = few.linearise(theta, curvature=kind, memory_budget=0) @ signs
+            bent = few.linearise(theta, curvature=kind, memory_budget=0, full_precision=True)
+            product = bent @ signs
             mean = float(torch.dot(signs.double(), product.double())) / len(theta)
             return _SHARE * max(0.0, mean - risk.weight_decay)
         if self.adaptive_batch is None or math.isinf(self.total):

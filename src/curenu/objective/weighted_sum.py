@@ -141,19 +141,23 @@ class WeightedSum:
         *,
         curvature: Kind = "hessian",
         memory_budget: int | None = None,
+        full_precision: bool = False,
     ) -> Linearisation:
         """The curvature at theta as an operator that keeps its graphs within a byte budget.
 
         `curvature` is the full `"hessian"` or the positive semi-definite `"gauss_newton"`,
         Jᵀ(∂²f/∂outputs²)J. Hessian micro-batches whose graphs fit in `memory_budget` (default
         1 GiB) are differentiated once and reused by every product; the rest are recomputed,
-        and so are all of Gauss-Newton, to which a kept graph brings nothing.
+        and so are all of Gauss-Newton, to which a kept graph brings nothing, and all in a lower
+        precision, which is for products alone. `full_precision` takes these in theta's own.
         """
         self.parameters.check(theta)
         budget = GRAPH_MEMORY if memory_budget is None else memory_budget
+        lower = None if full_precision else self.source.product_dtype
+        keeps = curvature == "hessian" and budget > 0 and lower is None
 
         def stream(first: int) -> Iterator[MicroBatch]:
-            return self._micro_batches(theta, curvature, first)
+            return self._micro_batches(theta, curvature, first, lower=lower)
 
         return Linearisation(
             stream,
@@ -162,7 +166,8 @@ class WeightedSum:
             quadratic_gradient=lambda total: self._quadratic.add_gradient(theta, total),
             weight_decay=self.weight_decay,
             meter=self.meter,
-            kept=self._kept(theta, budget) if curvature == "hessian" and budget > 0 else 0,
+            kept=self._kept(theta, budget) if keeps else 0,
+            product_dtype=lower,
         )
 
     def check_twice_differentiable(self, theta: Tensor, vector: Tensor) -> None:
@@ -184,7 +189,12 @@ class WeightedSum:
         check_curvature(gradient, reduced(product))
 
     def _micro_batches(
-        self, theta: Tensor, curvature: Kind, first: int, one: Tensor | None = None
+        self,
+        theta: Tensor,
+        curvature: Kind,
+        first: int,
+        one: Tensor | None = None,
+        lower: torch.dtype | None = None,
     ) -> Iterator[MicroBatch]:
         """Each micro-batch, nothing computed yet."""
         for term, batch, ids in self._stream(first):
@@ -196,7 +206,7 @@ class WeightedSum:
             yield replace(
                 self._micro_batch(term, theta, batch, ids, one),
                 kind=curvature,
-                forward_mode=self._forward_mode(theta),
+                forward_mode=self._forward_mode(theta, lower),
             )
 
     def _micro_batch(
@@ -223,22 +233,29 @@ class WeightedSum:
 
         apart = not isinstance(batch, Mapping) and isinstance(batch[0], Tensor)
         each = (batch[0], one_by_one) if apart else None
-        return MicroBatch(list(named.values()), forward, head, len(ids), within, each=each)
+        return MicroBatch(
+            list(named.values()), forward, head, len(ids), within, each=each, weight=term.weight
+        )
 
-    def _forward_mode(self, theta: Tensor) -> bool:
+    def _forward_mode(self, theta: Tensor, lower: torch.dtype | None = None) -> bool:
         """Whether products go by forward mode: tried once, on the first example.
 
-        Not where an operation has no forward derivative, or a wrong one.
+        Not where an operation has no forward derivative, or a wrong one; in lower precision
+        batch norm has none.
         """
         known = self.source.measured
-        if "forward mode" not in known:
+        key = "forward mode" if lower is None else ("forward mode", lower)
+        if key not in known:
             term = self._terms[0]
             ids = term.ids[:1]
             batch = self._micro_batch(term, theta, self.source.examples.batch(ids), ids)
             trial = torch.linspace(-1.0, 1.0, len(theta)).to(theta)
             pieces = pieces_of(trial, batch.leaves)
-            known["forward mode"] = replace(batch, forward_mode=True).agrees(pieces)
-        return known["forward mode"]
+            pushing = replace(batch, forward_mode=True)
+            known[key] = (lower is None or self._forward_mode(theta)) and pushing.agrees(
+                pieces, lower
+            )
+        return known[key]
 
     def _kept(self, theta: Tensor, budget: int) -> int:
         """How many micro-batches' graphs fit in a budget, by the size of the first one's."""
