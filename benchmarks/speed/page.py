@@ -180,18 +180,21 @@ def _erasing(found: list[dict[str, Any]]) -> str:
             f"{row['erasing_seconds']:.3g} s",
             f"{row['retraining_seconds']:.3g} s",
             _ratio(row["ratio"]),
+            _ratio(row["ratio_in_bfloat16"]),
             f"{row['examples_ratio']:.2f}",
             " / ".join(f"{row['parts'][part]:.2f}" for part in parts),
         ]
         for row in found
         if "left_out" not in row
     ]
-    head = ["task", "erasure", "d", "erasing", "retraining", "time ÷", "examples ÷", "parts"]
+    head = ["task", "erasure", "d", "erasing", "retraining", "time ÷"]
+    head += ["time ÷, bfloat16", "examples ÷", "parts"]
     return f"""## An erasure against a retraining
 
 `StoCuReNU()`, nothing set, against training anew on what is left, one after the other on one
 thread. How close each comes is on [its own page](results.md); a step of training costs as much as
-three of the forward passes that *examples* counts. *Parts* are shares of the erasing time:
+three of the forward passes that *examples* counts. *bfloat16* is with
+`product_dtype=torch.bfloat16`, training unchanged. *Parts* are shares of the erasing time:
 {", ".join(parts)}.
 
 {_table(head, rows)}"""
