@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RESULTS", "write"]
+__all__ = ["PAGE", "RESULTS", "text"]
 
 RESULTS = Path(__file__).parent / "results"
-_PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 _HEAD = """# Performance
 
@@ -20,8 +20,8 @@ largest. Seconds belong to the machine, ratios and counts do not.
 """
 
 
-def write() -> None:
-    """Write the page from the results that are there."""
+def text() -> str:
+    """The page, from the results that are there."""
     parts = {
         "products": _products,
         "solvers": _solvers,
@@ -30,15 +30,15 @@ def write() -> None:
         "exact": _exact,
         "ranks": _ranks,
     }
-    text = [_HEAD]
+    made = [_HEAD]
     for name, section in parts.items():
         file = RESULTS / f"{name}.json"
         if file.is_file():
             found = json.loads(file.read_text())
             used = ", ".join(f"{key} {value}" for key, value in found["environment"].items())
             size = "smoke run, few examples and rounds" if found["smoke"] else "full run"
-            text += [section(found["result"]), f"*{size}; {used}.*\n"]
-    _PAGE.write_text("\n".join(text))
+            made += [section(found["result"]), f"*{size}; {used}.*\n"]
+    return "\n".join(made)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -212,4 +212,4 @@ differ by {found["relative_difference"]:.0e} of their length; both processes hol
 
 
 if __name__ == "__main__":
-    write()
+    PAGE.write_text(text())

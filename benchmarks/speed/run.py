@@ -61,7 +61,7 @@ def main() -> None:
             (folder / f"{name}.json").write_text(text + "\n")
             print(f"{folder / name}.json", flush=True)
     if folder == page.RESULTS:
-        page.write()
+        page.PAGE.write_text(page.text())
 
 
 if __name__ == "__main__":

@@ -83,8 +83,9 @@ class EigenSolver:
     """Global minimiser of any cubic model whose matrix fits in memory.
 
     (H + γI) s = −g, γ = (M/2)|s|, H + γI ⪰ 0: equations (2) and (4) of `docs/theory.md`.
-    Costs one eigendecomposition, O(d³) time and 24 d² bytes, at most `memory_budget`; an
-    operator is made dense at d products. H may be indefinite or singular.
+    Costs one eigendecomposition, O(d³) time and 24 d² bytes, at most `memory_budget`. An
+    operator made dense counts as d products here; what it took, which may be far less, is in
+    the cost of the objective it comes from. H may be indefinite or singular.
 
     Raises `UnsupportedModel` for an operator without `dense` or beyond the budget,
     `BadRequest` for a matrix that is not symmetric.
