@@ -160,7 +160,7 @@ def _need(*modules: str) -> Path:
 
 
 _HEAD = Recipe(20, 64, 1e-2, "adam", weight_decay=1e-3)
-_FINE = Recipe(2, 32, 1e-3, "adam", weight_decay=1e-4)
+_FINE = Recipe(2, 32, 1e-4, "adam", weight_decay=1e-4)
 _TEXT = Recipe(2, 32, 1e-4, "adam", weight_decay=1e-4)
 _TOFU = {"probes": 2, "adapted": 6, "said": 32}
 

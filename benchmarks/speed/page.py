@@ -110,7 +110,7 @@ by eigendecomposition ({found[0]["parameters"]:,} parameters of `digits`; that i
 `EigenSolver` finds, at as many products as parameters), or by 200 Lanczos products where that is
 out of reach. Descent spends five products on its start, its step size and its answer. In the
 K-FAC metric, in which `StoCuReNU` takes its steps, the penalty is the one whose step is as long as
-that of the row without. The smallest penalties are far below what the methods choose.
+that of the row without.
 
 {_table(["network", "metric", "M", "solver", *(f"{count} products" for count in counts)], rows)}"""
 
