@@ -69,15 +69,13 @@ A product pushes the vector through the model by forward-mode differentiation an
 result back once: 8 multiplications by a layer's weights for the Hessian, 5 for Gauss–Newton,
 against a gradient's 3 (at the first layer 3, 3 and 2). A kept graph saves the Hessian's
 product the passes that make the graph; to Gauss–Newton's it brings nothing, so none is kept.
-{_lower(found.get("bfloat16", []))}
+{_lower(found["bfloat16"])}
 Time of others over ours, the same product:
 
 {_table(["", "÷ ours"], rivals)}"""
 
 
 def _lower(found: list[dict[str, Any]]) -> str:
-    if not found:
-        return ""
     names = {"hessian": "Hessian", "gauss_newton": "Gauss–Newton"}
     rows = [
         [names[row["curvature"]], _ratio(row["ratio_to_float32"]), f"{row['relative_error']:.1e}"]
@@ -207,7 +205,8 @@ One step (gradient and {found["products"]} Gauss–Newton products) of the CNN o
 {found["examples"]:,} images, by {found["ranks"]} processes with one thread each over one process
 with one thread: {_ratio(found["ratio"])} of the time on {found["cores"]} cores,
 {found["processor_time_ratio"]:.2f} of the processor time of the busiest. The points reached
-differ by {found["relative_difference"]:.0e} of their length; both processes hold the same bits.
+differ by {found["relative_difference"]:.0e} of their length; the processes
+{"hold the same bits" if found["same_bits_on_all_ranks"] else "DO NOT HOLD THE SAME BITS"}.
 """
 
 
