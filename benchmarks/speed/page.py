@@ -12,6 +12,8 @@ __all__ = ["PAGE", "RESULTS", "text"]
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
+_KINDS = {"hessian": "Hessian", "gauss_newton": "Gauss–Newton"}
+
 _HEAD = """# Performance
 
 Made from `benchmarks/speed/results/*.json` by `make bench-speed`. Contenders take turns in one
@@ -58,7 +60,12 @@ def _products(found: dict[str, Any]) -> str:
         [row["micro_batch"], *(_ratio(row["ratio_to_gradient"][name]) for name in names)]
         for row in sizes
     ]
-    rivals = [[name, _ratio(ratio)] for name, ratio in found["rivals"].items() if name != "ours"]
+    rivals = [
+        [_KINDS[kind], name, _ratio(ratio)]
+        for kind, others in found["rivals"].items()
+        for name, ratio in others.items()
+        if name != "ours"
+    ]
     return f"""## A product in gradients
 
 The CNN of the Fashion-MNIST task (20,490 parameters), {found["examples"]:,} images,
@@ -72,13 +79,12 @@ product the passes that make the graph; to Gauss–Newton's it brings nothing, s
 {_lower(found["bfloat16"])}
 Time of others over ours, the same product:
 
-{_table(["", "÷ ours"], rivals)}"""
+{_table(["product", "", "÷ ours"], rivals)}"""
 
 
 def _lower(found: list[dict[str, Any]]) -> str:
-    names = {"hessian": "Hessian", "gauss_newton": "Gauss–Newton"}
     rows = [
-        [names[row["curvature"]], _ratio(row["ratio_to_float32"]), f"{row['relative_error']:.1e}"]
+        [_KINDS[row["curvature"]], _ratio(row["ratio_to_float32"]), f"{row['relative_error']:.1e}"]
         for row in found
     ]
     head = ["in bfloat16", "time ÷ float32's", "relative error"]
@@ -204,7 +210,10 @@ def _ranks(found: dict[str, Any]) -> str:
 One step (gradient and {found["products"]} Gauss–Newton products) of the CNN on
 {found["examples"]:,} images, by {found["ranks"]} processes with one thread each over one process
 with one thread: {_ratio(found["ratio"])} of the time on {found["cores"]} cores,
-{found["processor_time_ratio"]:.2f} of the processor time of the busiest. The points reached
+{found["processor_time_ratio"]:.2f} of the processor time of the busiest. One process on half of
+the examples, the other waiting, takes {_ratio(found["half_alone_ratio"])}; both
+at once on halves of their own, without a message, {_ratio(found["halves_at_once_ratio"])}:
+what that is above a half is what the cores take from each other. The points reached
 differ by {found["relative_difference"]:.0e} of their length; the processes
 {"hold the same bits" if found["same_bits_on_all_ranks"] else "DO NOT HOLD THE SAME BITS"}.
 """

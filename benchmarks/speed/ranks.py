@@ -5,6 +5,8 @@ cubic model solved for a given penalty, the step, all on one sample) is made by 
 and a group of two in turn, round after round, so that both see the same machine; the median of
 the rounds' ratios is kept. `processor_time_ratio` is that of the processor time of the busiest
 process, which other work on the machine disturbs less, and which waiting does not enter.
+What two processes could reach at best is measured in the same rounds: one process on half of
+the examples while the other waits, and both on halves of their own without a message.
 Equality is that of the points reached. Run as a program, this file is one of the processes.
 """
 
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from race import cnn, images
+from race import cnn, images, ratios
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -52,22 +54,30 @@ def step(risk: EmpiricalRisk) -> Tensor:
 
 
 def worker(size: int, rounds: int, folder: Path) -> None:
-    """One process of the group: steps by the first alone, the others waiting, then by all."""
+    """One process of the group: the same step by all, and what it is compared with."""
     torch.set_num_threads(1)
     with joined():
         risk = objective(size)
-        times: dict[str, list[float]] = {"one": [], "all": []}
-        worked: dict[str, list[float]] = {"one": [], "all": []}
+        half = risk.subset(range(rank(), size, RANKS))
+        first = range(1)
+        plans = {  # the objective of a step, and which processes make one by themselves
+            "one": (risk, first),
+            "half": (half, first),
+            "halves": (half, range(RANKS)),
+            "all": (risk, None),
+        }
+        times: dict[str, list[float]] = {name: [] for name in plans}
+        worked: dict[str, list[float]] = {name: [] for name in plans}
         points: dict[str, Tensor] = {}
         for count in range(rounds + 1):  # the first round warms up
-            for name in times:
+            for name, (own, alone_are) in plans.items():
                 reduced(torch.zeros(1))  # all are here
                 start, work = time.perf_counter(), time.process_time()
-                if name == "all":
-                    points[name] = step(risk)
-                elif rank() == 0:
+                if alone_are is None:
+                    points[name] = step(own)
+                elif rank() in alone_are:
                     with alone():
-                        points[name] = step(risk)
+                        points[name] = step(own)
                 reduced(torch.zeros(1))
                 if count:
                     times[name].append(time.perf_counter() - start)
@@ -77,7 +87,7 @@ def worker(size: int, rounds: int, folder: Path) -> None:
 
 def measure(*, smoke: bool) -> dict[str, Any]:
     """Start the group and put together what its processes found."""
-    size, rounds = (1024, 2) if smoke else (8192, 7)
+    size, rounds = (1024, 2) if smoke else (8192, 15)
     with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -93,8 +103,8 @@ def measure(*, smoke: bool) -> dict[str, Any]:
         if any(codes):
             raise SystemExit(f"A process of the group failed: exit codes {codes}.")
         found = [torch.load(Path(folder) / f"{number}.pt") for number in range(RANKS)]
-    one, every = (found[0]["times"][name] for name in ("one", "all"))
-    ratios = [b / a for a, b in zip(one, every, strict=True)]
+    times = found[0]["times"]
+    over = ratios(times, "one")
     work_one = statistics.median(found[0]["worked"]["one"])
     work_all = max(statistics.median(each["worked"]["all"]) for each in found)
     reference = found[0]["points"]["one"].double()
@@ -107,9 +117,11 @@ def measure(*, smoke: bool) -> dict[str, Any]:
         "ranks": RANKS,
         "cores": os.cpu_count(),
         "threads_each": 1,
-        "seconds_one": statistics.median(one),
-        "seconds_all": statistics.median(every),
-        "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
+        "seconds_one": statistics.median(times["one"]),
+        "seconds_all": statistics.median(times["all"]),
+        "ratio": over["all"],
+        "half_alone_ratio": over["half"],
+        "halves_at_once_ratio": over["halves"],
         "target_ratio": TARGET,
         "processor_time_ratio": work_all / work_one,
         "relative_difference": float(gap / reference.norm()),

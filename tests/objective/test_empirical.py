@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import TensorDataset, default_collate
 
 from curenu.errors import UnsupportedModel
-from curenu.objective import EmpiricalRisk
+from curenu.objective import EmpiricalRisk, Kind
 from tests.problems import PROBLEMS, Problem, generator
 
 
@@ -250,3 +250,14 @@ def test_gauss_newton_refuses_a_loss_that_hides_the_outputs() -> None:
     risk = risk_of(PROBLEMS["mapping"]())
     with pytest.raises(UnsupportedModel, match="hides them"):
         risk.linearise(risk.start, curvature="gauss_newton") @ risk.start
+
+
+@pytest.mark.parametrize("kind", ["hessian", "gauss_newton"])
+def test_a_compiled_model_has_no_products_and_the_error_says_what_has(kind: Kind) -> None:
+    plain = PROBLEMS["mlp"]()
+    compiled = torch.compile(plain.model, backend="aot_eager")
+    risk = EmpiricalRisk(compiled, plain.dataset, plain.loss)
+    assert risk.gradient(risk.start).isfinite().all()
+    for budget in (0, 2**30):
+        with pytest.raises(UnsupportedModel, match=r"before `torch\.compile`"):
+            risk.linearise(risk.start, curvature=kind, memory_budget=budget) @ risk.start

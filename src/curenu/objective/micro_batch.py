@@ -216,7 +216,8 @@ def _once(reason: str) -> UnsupportedModel:
     return UnsupportedModel(
         f"The loss cannot be differentiated twice: {reason}",
         "an implementation with a second derivative (no fused or once-differentiable "
-        "operation), or a first-order method such as `FineTune`.",
+        "operation, the model before `torch.compile`), or a first-order method such as "
+        "`FineTune`.",
     )
 
 
@@ -224,7 +225,8 @@ def _by_loss(batch: MicroBatch) -> Differentiated:
     """For products with the full Hessian: the gradient with its graph, bent once more."""
     leaves = batch.leaves
     loss = batch.head(batch.forward(leaves))
-    grads = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
+    with _derivatives():
+        grads = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
     live = [index for index, gradient in enumerate(grads) if _bends(gradient)]
 
     def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
