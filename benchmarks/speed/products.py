@@ -11,6 +11,7 @@ from race import cnn, images, race, ratios
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
 
 from curenu.objective import EmpiricalRisk, Kind
 
@@ -25,6 +26,7 @@ def measure(*, smoke: bool) -> dict[str, Any]:
         "examples": size,
         "rounds": rounds,
         "micro_batches": [_by_size(size, rounds, batch) for batch in batches],
+        "multiplications": _multiplications(),
         "bfloat16": [_lower(kind, size, rounds) for kind in ("hessian", "gauss_newton")],
         "rivals": _rivals(size, rounds),
     }
@@ -84,6 +86,45 @@ def _lower(kind: Kind, size: int, rounds: int) -> dict[str, Any]:
     }
 
 
+def _multiplications() -> dict[str, float]:
+    """What layers multiply in a product over what they do in a gradient, counted by torch."""
+    size = 512
+    risk = _risk(size, 256)
+    theta = risk.start
+    vector = torch.linspace(-1, 1, len(theta))
+    kept = risk.linearise(theta, memory_budget=_ALL)
+    own = risk.linearise(theta, curvature="gauss_newton")
+    hessian, _ = _curvlinops(size)
+    counts = {}
+    for name, run in {
+        "gradient": lambda: risk.gradient(theta),
+        "value": lambda: risk.value(theta),
+        "Hessian": lambda: risk.hvp(theta, vector),
+        "Hessian, kept graphs": lambda: kept @ vector,
+        "Gauss-Newton": lambda: own @ vector,
+        "Hessian by curvlinops": lambda: hessian @ vector,
+    }.items():
+        run()  # what is done once, a check of forward mode say, is not the product's
+        with FlopCounterMode(display=False) as counter:
+            run()
+        counts[name] = counter.get_total_flops()
+    return {name: found / counts["gradient"] for name, found in counts.items()}
+
+
+def _curvlinops(size: int) -> tuple[Any, Any]:
+    """Its Hessian and its Gauss-Newton matrix, on micro-batches of 256."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the package's own imports
+        from curvlinops import GGNLinearOperator, HessianLinearOperator
+    model = cnn()
+    data = list(DataLoader(TensorDataset(*images(size)), batch_size=256))
+    of = model, nn.CrossEntropyLoss(), list(model.parameters()), data
+    return (
+        HessianLinearOperator(*of, check_deterministic=False),
+        GGNLinearOperator(*of, check_deterministic=False),
+    )
+
+
 def _rivals(size: int, rounds: int) -> dict[str, Any]:
     """Times of others over ours, of the same product of the mean loss over the same images.
 
@@ -99,15 +140,7 @@ def _rivals(size: int, rounds: int) -> dict[str, Any]:
     def whole(point: Tensor) -> Tensor:
         return loss(functional_call(model, risk.parameters.unflatten(point), (inputs,)), labels)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the package's own imports
-        from curvlinops import GGNLinearOperator, HessianLinearOperator
-    data = list(DataLoader(TensorDataset(inputs, labels), batch_size=256))
-    parameters = list(model.parameters())
-    hessian, gauss_newton = (
-        kind(model, loss, parameters, data, check_deterministic=False)
-        for kind in (HessianLinearOperator, GGNLinearOperator)
-    )
+    hessian, gauss_newton = _curvlinops(size)
     own = risk.linearise(theta, curvature="gauss_newton")
     seconds = race(
         {

@@ -16,6 +16,7 @@ import json
 import time
 from pathlib import Path
 
+import compiled
 import erasing
 import exact
 import growth
@@ -28,6 +29,7 @@ from race import environment
 
 PARTS = {
     "products": products.measure,
+    "compiled": compiled.measure,
     "solvers": solvers.measure,
     "growth": growth.measure,
     "exact": exact.measure,

@@ -50,7 +50,7 @@ def live_vectors(size: int, method: StoCuReNU) -> int:
     model = initialised(lambda: nn.Sequential(nn.Linear(40, 60), nn.Tanh(), nn.Linear(60, 3)))
     data = TensorDataset(inputs(size, 40).float(), classes(size, 3))
     risk = EmpiricalRisk(model.float(), data, "cross_entropy", micro_batch_size=8)
-    retain, forget = risk.split([0, 1])
+    retain, forget = risk.split(range(40))  # more than any sample of them
     problem = ErasureProblem(risk.start, retain, forget)
     gc.collect()
     with LiveVectors(risk.dimension, 4) as live:
@@ -69,5 +69,5 @@ def test_working_vectors_do_not_depend_on_the_data_size(solver: Any, aim: Any) -
     method = StoCuReNU(
         objective=aim, solver=solver, preconditioner="none", sample_size=16, max_steps=2
     )
-    few, many = live_vectors(40, method), live_vectors(400, method)
+    few, many = live_vectors(80, method), live_vectors(800, method)
     assert few == many > 0

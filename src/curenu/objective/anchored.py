@@ -89,17 +89,19 @@ class AnchoredRisk(WeightedSum):
         """
         if size >= self.size:
             return self
-        gone = max(1, size // _FORGET_SHARE, round(size * self._scale * len(self._forget)))
-        return self._over(
-            _drawn(self._terms[0].ids, size, generator), _drawn(self._forget, gone, generator)
-        )
+        return self._over(*self._drawn(size, generator))
 
     def hold_out(self, size: int, generator: torch.Generator) -> tuple[Self, Self]:
         """(the objective without `size` retained examples, a sample over just those)."""
         ids = self._terms[0].ids
-        held = _drawn(ids, size, generator)
-        gone = _drawn(self._forget, size, generator)
+        held, gone = self._drawn(size, generator)
         return self._over(ids[~torch.isin(ids, held)], self._forget), self._over(held, gone)
+
+    def _drawn(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`size` retained examples, and the forget examples that go with them."""
+        gone = max(1, size // _FORGET_SHARE, round(size * self._scale * len(self._forget)))
+        retained = _drawn(self._terms[0].ids, size, generator)
+        return retained, _drawn(self._forget, gone, generator)
 
     def _over(self, retained: Tensor, gone: Tensor) -> Self:
         other = copy.copy(self)
