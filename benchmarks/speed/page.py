@@ -77,9 +77,9 @@ The CNN of the Fashion-MNIST task (20,490 parameters), {found["examples"]:,} ima
 {_table(["micro-batch", *names], rows)}
 A product pushes the vector through the model by forward-mode differentiation and pulls the
 result back once: 8 multiplications by a layer's weights for the Hessian, 5 for Gauss–Newton,
-against a gradient's 3 (at the first layer 3, 3 and 2). *Counted* is what torch counts that the
-layers multiply, which no order of the passes goes below. A kept graph saves the Hessian's
-product the passes that make the graph; to Gauss–Newton's it brings nothing, so none is kept.
+against a gradient's 3 (at the first layer 3, 3 and 2). *Counted* is what the
+layers multiply, by torch's own count. A kept graph saves the Hessian's product the passes that
+make the graph; to Gauss–Newton's it brings nothing, so none is kept.
 {_lower(found["bfloat16"])}
 Time of others over ours, the same product; of the Hessian curvlinops multiplies
 {counts["Hessian by curvlinops"] / counts["Hessian"]:.2f} times as much:
