@@ -84,7 +84,7 @@ def test_a_layer_with_a_forward_pass_of_its_own_has_a_constant() -> None:
     risk = EmpiricalRisk(model, data, "cross_entropy")
     metric = kronecker_metric(risk, risk.start, generator())
     (block,) = metric.blocks
-    assert block.scale.shape == (3, 9)
+    assert (len(block.outputs), len(block.inputs)) == (3, 9)
 
 
 def test_no_curvature_is_no_metric() -> None:

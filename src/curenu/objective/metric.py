@@ -24,18 +24,22 @@ _LOSSES = {"cross_entropy": nn.CrossEntropyLoss, "mse": nn.MSELoss}
 
 @dataclass(frozen=True)
 class _Block:
-    """Eigenbases of one layer's factors, and P^(-1/2) in them: `scale` `[outputs, inputs]`."""
+    """Eigenvectors of one layer's factors, those of eigenvalue zero left out.
+
+    P^(-1/2) is `flat`, and `scale` `[k outputs, k inputs]` more between the k vectors of each.
+    """
 
     places: tuple[slice, ...]  # of the weight, and of the bias that is its last column
     outputs: Tensor
     inputs: Tensor
     scale: Tensor
+    flat: float
 
     def apply(self, vector: Tensor) -> Iterator[tuple[slice, Tensor]]:
         rows = len(self.outputs)
         matrix = torch.cat([vector[place].view(rows, -1) for place in self.places], dim=1)
         inside = (self.outputs.mT @ matrix @ self.inputs) * self.scale
-        result = self.outputs @ inside @ self.inputs.mT
+        result = torch.addmm(matrix, self.outputs @ inside, self.inputs.mT, beta=self.flat)
         widths = [(place.stop - place.start) // rows for place in self.places]
         for place, part in zip(self.places, result.split(widths, dim=1), strict=True):
             yield place, part.reshape(-1)
@@ -106,10 +110,11 @@ def kronecker_metric(
     shift = damping * trace / known + risk.weight_decay
     blocks = []
     for name, ((a, inputs), (b, outputs)) in spectra.items():
-        values = torch.outer(b.clamp_min(0), a.clamp_min(0))
+        (a, inputs), (b, outputs) = _bent(a, inputs), _bent(b, outputs)
         names = [f"{name}.{part}" if name else part for part in ("weight", "bias")]
         own = tuple(places[part] for part in names if part in places)
-        blocks.append(_Block(own, outputs, inputs, (values + shift).rsqrt()))
+        scale = (torch.outer(b, a) + shift).rsqrt() - shift**-0.5
+        blocks.append(_Block(own, outputs, inputs, scale, shift**-0.5))
     return Metric(tuple(blocks), (trace / known + shift) ** -0.5)
 
 
@@ -123,6 +128,12 @@ def _spectrum(factor: Tensor) -> tuple[Tensor, Tensor]:
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         values, vectors = torch.linalg.eigh(factor.double())
     return values.to(factor), vectors.to(factor)
+
+
+def _bent(values: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """The eigenpairs above rounding: fewer than there were examples, however wide the layer."""
+    bent = values > torch.finfo(values.dtype).eps * values.max()
+    return values[bent], vectors[:, bent].contiguous()
 
 
 def _placed(risk: EmpiricalRisk, theta: Tensor) -> nn.Module:
