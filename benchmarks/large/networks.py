@@ -49,6 +49,7 @@ class Lite(nn.Module):
         self.body.load_state_dict(torch.load(weights, weights_only=True))
         del self.body._fc  # ImageNet's thousand classes
         self.head = nn.Linear(1280, 10)
+        self.eval()  # as made, not only once somebody trains it
 
     def train(self, mode: bool = True) -> Lite:
         return super().train(False)
