@@ -75,13 +75,22 @@ def _summed(part: Callable[..., Pieces], size: int) -> Callable[..., Tensor]:
     return whole
 
 
-def _gradient(model: nn.Module) -> Callable[..., Pieces]:
+def _outputs(model: nn.Module, inputs: Tensor) -> Callable[..., Tensor]:
+    """The model on `inputs` as a function of its parameters."""
     names = [name for name, _ in model.named_parameters()]
 
+    def outputs(*pieces: Tensor) -> Tensor:
+        return functional_call(model, dict(zip(names, pieces, strict=True)), (inputs,))
+
+    return outputs
+
+
+def _gradient(model: nn.Module) -> Callable[..., Pieces]:
     def gradient(at: list[Tensor], inputs: Tensor, labels: Tensor) -> Pieces:
+        outputs = _outputs(model, inputs)
+
         def loss(*pieces: Tensor) -> Tensor:
-            outputs = functional_call(model, dict(zip(names, pieces, strict=True)), (inputs,))
-            return nn.functional.cross_entropy(outputs, labels, reduction="sum")
+            return nn.functional.cross_entropy(outputs(*pieces), labels, reduction="sum")
 
         value, pull = vjp(loss, *at)
         return pull(torch.ones_like(value))
@@ -91,12 +100,9 @@ def _gradient(model: nn.Module) -> Callable[..., Pieces]:
 
 def _product(model: nn.Module) -> Callable[..., Pieces]:
     """Jᵀ(diag(p) − ppᵀ)J times a vector, on one micro-batch."""
-    names = [name for name, _ in model.named_parameters()]
 
     def product(at: list[Tensor], along: list[Tensor], inputs: Tensor, _: Tensor) -> Pieces:
-        def outputs(*pieces: Tensor) -> Tensor:
-            return functional_call(model, dict(zip(names, pieces, strict=True)), (inputs,))
-
+        outputs = _outputs(model, inputs)
         logits, pushed = jvp(outputs, tuple(at), tuple(along))
         p = logits.softmax(1)
         curved = p * (pushed - (p * pushed).sum(1, keepdim=True))
