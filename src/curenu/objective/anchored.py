@@ -89,15 +89,15 @@ class AnchoredRisk(WeightedSum):
         """
         if size >= self.size:
             return self
-        return self._over(*self._drawn(size, generator))
+        return self._over(*self._both(size, generator))
 
     def hold_out(self, size: int, generator: torch.Generator) -> tuple[Self, Self]:
         """(the objective without `size` retained examples, a sample over just those)."""
         ids = self._terms[0].ids
-        held, gone = self._drawn(size, generator)
+        held, gone = self._both(size, generator)
         return self._over(ids[~torch.isin(ids, held)], self._forget), self._over(held, gone)
 
-    def _drawn(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _both(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """`size` retained examples, and the forget examples that go with them."""
         gone = max(1, size // _FORGET_SHARE, round(size * self._scale * len(self._forget)))
         retained = _drawn(self._terms[0].ids, size, generator)
