@@ -12,7 +12,7 @@ from curenu.cost import peak_memory
 from curenu.erasure import ErasureProblem
 from curenu.estimate import estimate
 from curenu.methods import StoCuReNU
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 
 SIDE = 32
 

@@ -7,7 +7,7 @@ import torch
 
 from curenu.erasure import Erasure, ErasureProblem
 from curenu.methods import StoCuReNU
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from curenu.tasks import class_ids, load_task
 from tests.problems import generator
 

@@ -27,9 +27,10 @@ from curenu.drift import (
     measure,
 )
 from curenu.errors import BadRequest
+from curenu.losses import Loss
 from curenu.methods import CuReNU, FineTune
-from curenu.objective import AnchoredRisk, EmpiricalRisk, Loss
 from curenu.records import AimReached, DriftCheck, DriftRecord
+from curenu.risks import AnchoredRisk, EmpiricalRisk
 from curenu.session import Session
 from curenu.status import Advice, Status
 from curenu.tasks import Recipe, Task, random_ids

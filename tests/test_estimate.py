@@ -10,7 +10,7 @@ import pytest
 
 from curenu.erasure import Plan
 from curenu.estimate import estimate
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from tests.peaks import Drawn, model
 
 # Freed memory goes back at once: glibc keeps up to twice as much for itself otherwise, which

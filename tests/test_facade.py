@@ -10,7 +10,7 @@ from torch.utils.data import TensorDataset
 from curenu.erasure import ErasureProblem
 from curenu.facade import erase
 from curenu.methods import CuReNU
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from tests.problems import generator
 
 

@@ -12,7 +12,7 @@ import curenu
 SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
-    "parameters", "objective", "checks", "tasks", "session", "run", "drift", "facade", "demo",
+    "parameters", "losses", "data", "risks", "autodiff", "operators", "checks", "tasks", "session", "run", "drift", "facade", "demo",
     "evaluation",
     "bench",
 )  # fmt: skip

@@ -8,7 +8,7 @@ that only holds where it stands would show as a peak.
     python benchmarks/quality/plateau.py --smoke --out plateau.json    # digits, seconds
 
 The automatic penalty has no argument: the method takes a share of the penalty that was best for
-a step alone, a constant of `curenu.methods.adaptive`. The sweep sets that constant for the time
+a step alone, a constant of `curenu.newton.adaptive`. The sweep sets that constant for the time
 of an erasure ("penalty share" below). Where a sample takes nearly all of the data there are no
 examples to set aside, the ratio test finds the penalty, and the share has no part in it.
 """

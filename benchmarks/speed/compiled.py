@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 from torch.utils.data import TensorDataset
 
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 
 __all__ = ["measure"]
 

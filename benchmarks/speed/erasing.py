@@ -20,6 +20,7 @@ import torch
 from race import ratios
 from torch import nn
 
+from curenu.autodiff.linearisation import Linearisation
 from curenu.bench import load_config
 from curenu.bench.config import Config, ErasureConfig
 from curenu.bench.request import Request, draw
@@ -27,10 +28,9 @@ from curenu.erasure import Erasure, ErasureProblem
 from curenu.errors import MissingData
 from curenu.facade import erase
 from curenu.methods import StoCuReNU, target
-from curenu.objective import EmpiricalRisk
-from curenu.objective.linearisation import Linearisation
-from curenu.objective.weighted_sum import WeightedSum
 from curenu.parameters import Selection
+from curenu.risks import EmpiricalRisk
+from curenu.risks.weighted_sum import WeightedSum
 from curenu.tasks import Task, load_task
 
 __all__ = ["measure"]

@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 
+from curenu.autodiff import Kind
 from curenu.cubic import CubicModel, EigenSolver, LanczosSolver
 from curenu.cubic.eigen import EigenFactorisation
-from curenu.objective import EmpiricalRisk, Kind
+from curenu.risks import EmpiricalRisk
 
 __all__ = ["measure"]
 

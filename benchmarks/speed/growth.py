@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from curenu.cost import peak_memory
 from curenu.cubic import CubicModel, LanczosSolver
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 
 __all__ = ["measure"]
 

@@ -13,7 +13,8 @@ from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from curenu.objective import EmpiricalRisk, Kind
+from curenu.autodiff import Kind
+from curenu.risks import EmpiricalRisk
 
 __all__ = ["measure"]
 

@@ -29,7 +29,7 @@ from torch.utils.data import TensorDataset
 
 from curenu.cubic import CubicModel, LanczosSolver
 from curenu.distributed import alone, joined, rank, reduced
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 
 __all__ = ["measure"]
 

@@ -12,9 +12,9 @@ from scipy.optimize import brentq
 from torch.utils.data import TensorDataset
 
 from curenu.cubic import CubicModel, DescentSolver, EigenSolver, Factorised, LanczosSolver
-from curenu.curvature import length
 from curenu.errors import MissingData
-from curenu.objective import Coordinates, EmpiricalRisk, kronecker_metric
+from curenu.operators import Coordinates, kronecker_metric, length
+from curenu.risks import EmpiricalRisk
 from curenu.tasks import Task, class_ids, digits, fashion_mnist
 from curenu.tasks.recipe import train
 

@@ -3,8 +3,9 @@
 from curenu.cost import Cost
 from curenu.erasure import Certificate, Erasure, ErasureProblem, StepRecord
 from curenu.facade import Unlearned, unlearn
-from curenu.objective import AnchoredRisk, EmpiricalRisk, TokenCrossEntropy, TrainingTime
+from curenu.losses import TokenCrossEntropy
 from curenu.parameters import ParameterSpace
+from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
 from curenu.session import Session
 from curenu.status import Status
 from curenu.tasks import Recipe, Task

@@ -14,8 +14,8 @@ from curenu.evaluation import Comparison, Stage, compare
 from curenu.facade import erase, with_parameters
 from curenu.identity import derived_seed
 from curenu.methods import CuReNU, DampedNewton, FineTune, PseudoInverseNewton, StoCuReNU
-from curenu.objective import EmpiricalRisk
 from curenu.report import Report, Row
+from curenu.risks import EmpiricalRisk
 from curenu.run import objective_of
 from curenu.session import Oracle, Progress, counter
 from curenu.tasks import Task, class_ids, find_fashion_mnist, load_task

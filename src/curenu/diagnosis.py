@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from curenu.curvature import (
+from curenu.operators import (
     Extremes,
     RitzValue,
     Spectrum,
@@ -17,8 +17,8 @@ from curenu.curvature import (
     extreme_eigenvalues,
     spectral_density,
 )
-from curenu.objective import Objective
 from curenu.report import SpectrumView
+from curenu.risks import Objective
 
 __all__ = ["PROBES", "Diagnosis", "diagnose", "diagnose_dense"]
 

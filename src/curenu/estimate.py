@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from curenu.autodiff.micro_batch import graph_bytes
 from curenu.erasure import Plan
-from curenu.objective import EmpiricalRisk
-from curenu.objective.micro_batch import graph_bytes
-from curenu.objective.weighted_sum import GRAPH_MEMORY
+from curenu.risks import EmpiricalRisk
+from curenu.risks.weighted_sum import GRAPH_MEMORY
 
 __all__ = ["Estimate", "estimate"]
 

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 
 from curenu.audits import Finding, Outputs, Split, closeness, noise_floors
 from curenu.errors import BadRequest
-from curenu.objective import EmpiricalRisk
 from curenu.report import Row
+from curenu.risks import EmpiricalRisk
 from curenu.session import Oracle, Session
 from curenu.tasks import Task
 

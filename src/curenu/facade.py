@@ -18,9 +18,10 @@ from curenu.cost import Cost
 from curenu.distributed import require_same
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Method, StepRecord
 from curenu.errors import IllPosed, RunBroken
+from curenu.losses import Loss, Reduction
 from curenu.methods import Unlearning, resolve_method
-from curenu.objective import EmpiricalRisk, Loss, Reduction, TrainingTime, require_same_problem
 from curenu.parameters import ParameterSpace, Selection
+from curenu.risks import EmpiricalRisk, TrainingTime, require_same_problem
 from curenu.status import Status
 
 __all__ = ["Unlearned", "erase", "unlearn", "with_parameters"]

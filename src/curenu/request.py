@@ -15,8 +15,8 @@ from curenu.errors import BadRequest
 from curenu.facade import with_parameters
 from curenu.identity import derived_seed, describe_method
 from curenu.methods import resolve_method
-from curenu.objective import EmpiricalRisk
 from curenu.records import Anchoring, Only
+from curenu.risks import EmpiricalRisk
 from curenu.run import Run
 
 __all__ = ["Progress", "Request", "counter", "prepare"]

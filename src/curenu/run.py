@@ -7,9 +7,9 @@ from torch import nn
 from curenu.checks import size_of
 from curenu.errors import RunBroken
 from curenu.identity import data_digest
-from curenu.objective import EmpiricalRisk
 from curenu.parameters import Selection
 from curenu.records import Named, RequestRecord
+from curenu.risks import EmpiricalRisk
 from curenu.store import RunStore
 from curenu.tasks import Task
 

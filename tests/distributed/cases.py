@@ -22,10 +22,10 @@ from torch.utils.data import TensorDataset
 
 import curenu
 from curenu.cubic import CubicModel, LanczosSolver
-from curenu.curvature import KrylovSpace, inner, length
 from curenu.distributed import joined, own, reduced, split_vectors
 from curenu.methods import CuReNU, StoCuReNU
-from curenu.objective import AnchoredRisk, EmpiricalRisk, kronecker_metric, squared_gradients
+from curenu.operators import KrylovSpace, inner, kronecker_metric, length
+from curenu.risks import AnchoredRisk, EmpiricalRisk, squared_gradients
 from curenu.session import Session
 from tests.problems import PROBLEMS, classes, generator, initialised, inputs, mlp
 

@@ -9,7 +9,7 @@ from torch.utils.data import TensorDataset
 from curenu.cubic import EigenSolver, LanczosSolver
 from curenu.erasure import ErasureProblem
 from curenu.methods import CuReNU
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from curenu.tasks import class_ids, load_task
 from tests.problems import generator
 

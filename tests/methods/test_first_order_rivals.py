@@ -15,7 +15,7 @@ from curenu.erasure import ErasureProblem, Method
 from curenu.errors import UnsupportedModel
 from curenu.methods import DELETE, NPO, SCRUB, GradDiff, GradientAscent, NegGradPlus, RandomLabels
 from curenu.methods.random_labels import random_classes
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from tests.methods.test_rivals import problem_of
 from tests.problems import PROBLEMS, generator
 

@@ -18,7 +18,7 @@ from curenu.methods.fisher import Fisher
 from curenu.methods.l1_sparse import L1Sparse
 from curenu.methods.salun import SalUn
 from curenu.methods.ssd import SSD
-from curenu.objective import EmpiricalRisk, squared_gradients
+from curenu.risks import EmpiricalRisk, squared_gradients
 from tests.methods.test_rivals import FORGET, problem_of
 from tests.problems import PROBLEMS, Problem, generator, inputs
 

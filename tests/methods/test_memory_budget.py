@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from curenu.autodiff.linearisation import Linearisation
 from curenu.cubic import EigenSolver, LanczosSolver
 from curenu.erasure import Erasure, ErasureProblem
 from curenu.errors import BadRequest, UnsupportedModel
 from curenu.methods import CuReNU, StoCuReNU
-from curenu.objective import EmpiricalRisk
-from curenu.objective.linearisation import Linearisation
+from curenu.risks import EmpiricalRisk
 from tests.problems import generator, inputs, mlp
 
 ARGUMENTS: dict[type, dict[str, Any]] = {

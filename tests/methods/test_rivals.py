@@ -14,6 +14,7 @@ from torch.utils.data import TensorDataset
 import curenu
 from curenu.erasure import ErasureProblem, Method
 from curenu.errors import BadRequest, IllPosed, UnsupportedModel
+from curenu.losses import TokenCrossEntropy
 from curenu.methods import (
     DELETE,
     METHODS,
@@ -30,7 +31,7 @@ from curenu.methods import (
     RandomLabels,
     SalUn,
 )
-from curenu.objective import Anchor, EmpiricalRisk, TokenCrossEntropy
+from curenu.risks import Anchor, EmpiricalRisk
 from tests.methods.test_working_vectors import LiveVectors
 from tests.problems import PROBLEMS, Problem, classes, generator, initialised, inputs
 

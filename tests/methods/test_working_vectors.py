@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 from curenu.cubic import DescentSolver, LanczosSolver
 from curenu.erasure import ErasureProblem
 from curenu.methods import StoCuReNU
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from tests.problems import classes, generator, initialised, inputs
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
 from curenu.errors import BadRequest, IllPosed, MissingData
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from curenu.tasks import (
     TASKS,
     Recipe,

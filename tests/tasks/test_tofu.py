@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Subset
 
 from curenu.errors import BadRequest, CurenuError, MissingData
-from curenu.objective import AnchoredRisk, EmpiricalRisk
+from curenu.risks import AnchoredRisk, EmpiricalRisk
 from curenu.tasks import group_ids, load_task
 from curenu.tasks.tofu import find_tofu
 from tests.problems import generator

@@ -21,7 +21,7 @@ from curenu.cost import Cost
 from curenu.erasure import Erasure, ErasureProblem, StepRecord
 from curenu.evaluation import distance, split_of
 from curenu.facade import erase, with_parameters
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 
 __all__ = ["NOTHING", "ORACLE", "Cell", "Made", "run_cell"]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from curenu.erasure import Method
 from curenu.errors import BadRequest
-from curenu.methods.choice import make_method, suggestion
+from curenu.method_choice import make_method, suggestion
 from curenu.records import Anchoring, Value
 
 __all__ = [

@@ -12,7 +12,7 @@ from curenu.diagnosis import Diagnosis, diagnose, diagnose_dense
 from curenu.erasure import ErasureProblem
 from curenu.facade import erase
 from curenu.methods import CuReNU, DampedNewton, PseudoInverseNewton
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from curenu.tasks import train
 
 __all__ = ["Degeneracy", "run_degeneracy"]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from curenu.bench.workshop import Scene
-from curenu.methods.first_order import follow, momentum
-from curenu.objective import EmpiricalRisk
+from curenu.descent.first_order import follow, momentum
+from curenu.risks import EmpiricalRisk
 
 __all__ = ["relearning_curves"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from curenu.audits import Finding, stationarity
-from curenu.curvature import extreme_eigenvalues, length
 from curenu.erasure import Certificate
-from curenu.objective import EmpiricalRisk
+from curenu.operators import extreme_eigenvalues, length
+from curenu.risks import EmpiricalRisk
 
 __all__ = ["stationarity_findings"]
 

@@ -18,7 +18,7 @@ from curenu.audits import Split, noise_floors
 from curenu.bench.config import Config, ErasureConfig, MethodConfig
 from curenu.bench.network import Networks
 from curenu.bench.request import Request, draw
-from curenu.objective import EmpiricalRisk
+from curenu.risks import EmpiricalRisk
 from curenu.run import objective_of
 from curenu.session import Oracle
 from curenu.tasks import Task, load_task

@@ -9,8 +9,8 @@ from typing import Any
 from curenu.arguments import split_settings
 from curenu.erasure import Method
 from curenu.errors import BadRequest
+from curenu.method_choice import make_method
 from curenu.methods import METHODS
-from curenu.methods.choice import make_method
 from curenu.tasks import TASKS
 
 __all__ = [

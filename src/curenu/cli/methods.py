@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from curenu.cli.console import print_json, stdout
+from curenu.method_choice import default_of, settable
 from curenu.methods import METHODS
-from curenu.methods.choice import default_of, settable
 from curenu.records import plain
 
 __all__ = ["methods"]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from curenu.cost import Cost, Meter
 from curenu.cubic.model import Budget, CubicModel, CubicStep
-from curenu.curvature import extreme_eigenvalues, inner, length, random_direction
 from curenu.errors import BadRequest, NotConverged
+from curenu.operators import extreme_eigenvalues, inner, length, random_direction
 from curenu.status import Status
 
 __all__ = ["DescentFactorisation", "DescentSolver"]

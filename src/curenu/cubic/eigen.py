@@ -14,7 +14,7 @@ from torch import Tensor
 
 from curenu.cost import Cost, Meter
 from curenu.cubic.model import Budget, CubicModel, CubicStep
-from curenu.curvature import dense_symmetric, length
+from curenu.operators import dense_symmetric, length
 from curenu.status import Status
 
 __all__ = ["DiagonalSolution", "EigenFactorisation", "EigenSolver", "solve_diagonal"]

@@ -13,8 +13,8 @@ from torch import Tensor
 from curenu.cost import Cost, Meter
 from curenu.cubic.eigen import solve_diagonal
 from curenu.cubic.model import Budget, CubicModel, CubicStep
-from curenu.curvature import KrylovSpace, dense_symmetric, inner, length, random_direction
 from curenu.errors import BadRequest
+from curenu.operators import KrylovSpace, dense_symmetric, inner, length, random_direction
 from curenu.status import Status
 
 __all__ = ["LanczosFactorisation", "LanczosSolver"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from curenu.cost import Cost
-from curenu.curvature import Curvature, inner, length, product
 from curenu.errors import BadRequest, IllPosed
+from curenu.operators import Curvature, inner, length, product
 from curenu.status import Status
 
 __all__ = [

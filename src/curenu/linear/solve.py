@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from curenu.curvature import Curvature, KrylovSpace, dense_symmetric, length, product
 from curenu.errors import BadRequest, IllPosed
+from curenu.operators import Curvature, KrylovSpace, dense_symmetric, length, product
 from curenu.status import Status
 
 __all__ = ["BASIS_MEMORY", "LinearStep", "damped_solve", "pseudo_inverse_solve"]

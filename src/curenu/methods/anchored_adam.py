@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from curenu.descent.anchored_descent import descend, descent_plan
+from curenu.descent.first_order import adam, check_schedule
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.methods.anchored_descent import descend, descent_plan
-from curenu.methods.first_order import adam, check_schedule
 
 __all__ = ["AnchoredAdam"]
 

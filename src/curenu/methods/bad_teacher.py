@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from curenu.descent.first_order import adam, check_schedule, follow
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
-from curenu.methods.first_order import adam, check_schedule, follow
-from curenu.objective import Anchor, EmpiricalRisk, distilled, mixed_batches, need_classes
+from curenu.risks import Anchor, EmpiricalRisk, distilled, mixed_batches, need_classes
 from curenu.status import Status
 
 __all__ = ["BadTeacher"]

@@ -11,7 +11,7 @@ import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.linear import damped_solve
-from curenu.methods.newton import newton_plan, newton_step
+from curenu.newton.single_step import newton_plan, newton_step
 
 __all__ = ["DampedNewton"]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import UnsupportedModel
-from curenu.methods.first_order import check_momentum, check_schedule, follow, momentum
-from curenu.objective import Anchor, combined, distilled, need_classes
+from curenu.risks import Anchor, combined, distilled, need_classes
 from curenu.status import Status
 
 __all__ = ["DELETE"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.methods.first_order import check_momentum, check_schedule, follow, momentum
 from curenu.status import Status
 
 __all__ = ["FineTune"]

@@ -15,7 +15,7 @@ import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest, IllPosed
-from curenu.objective import squared_gradients
+from curenu.risks import squared_gradients
 from curenu.status import Status
 
 __all__ = ["Fisher"]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import torch
 
+from curenu.descent.first_order import adam, check_schedule, follow, paired, paired_size
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
-from curenu.methods.first_order import adam, check_schedule, follow, paired, paired_size
-from curenu.objective import combined
+from curenu.risks import combined
 from curenu.status import Status
 
 __all__ = ["GradDiff"]

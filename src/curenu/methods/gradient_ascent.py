@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
+from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.methods.first_order import check_momentum, check_schedule, follow, momentum
-from curenu.objective import combined
+from curenu.risks import combined
 from curenu.status import Status
 
 __all__ = ["GradientAscent"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from curenu.descent.first_order import Sloped, check_momentum, check_schedule, follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
-from curenu.methods.first_order import Sloped, check_momentum, check_schedule, follow, momentum
 from curenu.status import Status
 
 __all__ = ["L1Sparse"]

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
-from curenu.methods.first_order import (
+from curenu.descent.first_order import (
     check_momentum,
     check_schedule,
     follow,
@@ -21,7 +19,9 @@ from curenu.methods.first_order import (
     paired,
     paired_size,
 )
-from curenu.objective import combined
+from curenu.erasure import Erasure, ErasureProblem, Plan
+from curenu.errors import BadRequest
+from curenu.risks import combined
 from curenu.status import Status
 
 __all__ = ["NegGradPlus"]

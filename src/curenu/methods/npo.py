@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import torch
 
+from curenu.descent.first_order import adam, check_schedule, follow, paired, paired_size
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
-from curenu.methods.first_order import adam, check_schedule, follow, paired, paired_size
-from curenu.objective import Anchor, combined, preference
+from curenu.risks import Anchor, combined, preference
 from curenu.status import Status
 
 __all__ = ["NPO"]

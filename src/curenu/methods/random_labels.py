@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import UnsupportedModel
-from curenu.methods.first_order import check_momentum, check_schedule, follow, momentum
-from curenu.objective import WeightedSum, cross_entropy_to, mixed_batches, need_classes
+from curenu.risks import WeightedSum, cross_entropy_to, mixed_batches, need_classes
 from curenu.status import Status
 
 __all__ = ["RandomLabels", "random_classes", "relabelled"]

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
-from curenu.methods.first_order import check_momentum, check_schedule, follow, momentum
 from curenu.methods.random_labels import random_classes, relabelled
-from curenu.objective import combined, need_classes
+from curenu.risks import combined, need_classes
 from curenu.status import Status
 
 __all__ = ["SalUn"]

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from curenu.descent.first_order import Sloped, adam, check_schedule, follow
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
-from curenu.methods.first_order import Sloped, adam, check_schedule, follow
-from curenu.objective import Anchor, combined, distilled, need_classes
+from curenu.risks import Anchor, combined, distilled, need_classes
 from curenu.status import Status
 
 __all__ = ["SCRUB"]

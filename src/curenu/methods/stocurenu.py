@@ -18,9 +18,9 @@ import torch
 from curenu.cubic import CubicSolver, DescentSolver, LanczosSolver, resolve_solver
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
-from curenu.methods.adaptive import Penalty
-from curenu.methods.cubic_newton import CubicNewton
-from curenu.methods.target import Aim, Curvature, Memory, Preconditioner
+from curenu.newton.adaptive import Penalty
+from curenu.newton.cubic_newton import CubicNewton
+from curenu.newton.target import Aim, Curvature, Memory, Preconditioner
 
 __all__ = ["StoCuReNU"]
 

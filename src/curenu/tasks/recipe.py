@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from curenu.data import Examples
 from curenu.errors import BadRequest, IllPosed
-from curenu.objective import Examples, Loss, TrainingTime, mean_loss
+from curenu.losses import Loss, mean_loss
+from curenu.risks import TrainingTime
 
 __all__ = ["Progress", "Recipe", "train"]
 

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset, TensorDataset
 
 from curenu.checks import size_of
 from curenu.errors import BadRequest
-from curenu.objective import Loss, TrainingTime
+from curenu.losses import Loss
+from curenu.risks import TrainingTime
 from curenu.tasks.recipe import Progress, Recipe, train
 
 __all__ = ["Task"]

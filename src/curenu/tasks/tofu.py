@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from curenu.errors import BadRequest
-from curenu.objective import TokenCrossEntropy
+from curenu.losses import TokenCrossEntropy
 from curenu.tasks.found import DataFiles, choose, shared
 from curenu.tasks.language import (
     Answers,

@@ -1,0 +1,1 @@
+"""First-order descent on a sequence of objectives, what every first-order method shares."""

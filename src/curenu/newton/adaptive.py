@@ -1,0 +1,197 @@
+"""The penalty: by the ratio test on the step's own examples, or by what others say of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from curenu.cubic import CubicStep, Factorised
+from curenu.erasure import StepRecord
+from curenu.errors import IllPosed
+from curenu.operators import length
+from curenu.risks import Linearised, Objective
+from curenu.status import Status
+
+__all__ = ["Judge", "Penalty", "Point", "accept", "first_penalty", "rounding"]
+
+Penalty = float | Literal["auto"]
+Factors = tuple[float, ...]
+
+_REJECT, _EXPAND = 0.1, 0.9  # thresholds on rho
+_EASE = 4.0  # what the penalty is divided by after a step that went as the model said
+_EAGER = 0.2  # of the penalty that is best for a step alone, where steps are averaged
+_WAYS = (0.85, 0.7, 0.5)  # shares of the way to a noisy result
+_WORTH = 0.5  # of the largest fall found on the way: what the way taken must bring
+_HALVINGS = 3  # of a step that loses too much
+_ATTEMPTS = 20  # re-solves of one model: a value each, and no product when the basis is kept
+_LONGEST = 1e3  # no first penalty lets a step be longer than this many times |theta|
+
+
+@dataclass(frozen=True)
+class Point:
+    """The objective around theta: value (None if nobody asks), gradient and curvature."""
+
+    theta: Tensor
+    objective: Objective
+    value: float | None
+    gradient: Tensor
+    curvature: Linearised
+
+    @property
+    def gradient_norm(self) -> float:
+        return length(self.gradient)
+
+
+def accept(
+    point: Point, factorised: Factorised, penalty: float, goal: float, *, adapt: bool
+) -> tuple[CubicStep | Status, StepRecord, float]:
+    """The step to take, or why there is none; its record; the penalty to go on with."""
+    step = factorised.solve(penalty)
+    record = _record(point, step, penalty)
+    lowest = 0.0 if step.lambda_min is None else step.lambda_min
+    if point.gradient_norm <= goal and lowest >= -((penalty * goal) ** 0.5):
+        return Status.CONVERGED, replace(record, accepted=False), penalty
+    if not adapt or point.value is None:
+        return step, record, penalty
+    least = rounding(point.theta, point.value)
+    for _ in range(_ATTEMPTS):
+        if -step.change <= least:
+            return Status.CONVERGED, replace(record, accepted=False), penalty
+        rise = _value(point.objective, point.theta + step.step) - point.value
+        rho = rise / step.change
+        record = replace(_record(point, step, penalty), rho=rho)
+        if rho >= _REJECT:
+            return step, record, penalty / _EASE if rho > _EXPAND else penalty
+        penalty = _raised(penalty, rise, step)
+        step = factorised.solve(penalty)
+    return Status.STALLED, replace(record, accepted=False), penalty
+
+
+@dataclass
+class Judge:
+    """The objective on examples set aside, which no step is computed from.
+
+    `before` is its value at the start, `lowest` the lowest it was seen at.
+    """
+
+    objective: Objective
+    before: float
+    lowest: float = math.inf
+
+    def choose(
+        self, point: Point, factorised: Factorised, penalty: float, factors: Factors
+    ) -> tuple[CubicStep, StepRecord, float]:
+        """A step by the penalty that lowers the objective most.
+
+        From `penalty` on, each of `factors` is followed as long as it helps, until one has;
+        with none of them `penalty` is kept. The model is solved anew for each penalty at no
+        product; a trial costs one value. The step is taken with a fifth of the best penalty:
+        the mean of the iterates forgives what a single one does not.
+        """
+
+        def trial(penalty: float) -> tuple[float, float]:
+            return self._value(point.theta + factorised.solve(penalty).step), penalty
+
+        best = trial(penalty) if factors else (math.nan, penalty)
+        for factor in factors:
+            moved = False
+            for _ in range(_ATTEMPTS):
+                other = trial(best[1] * factor)
+                if not other[0] < best[0]:
+                    break
+                best, moved = other, True
+            if moved:
+                break
+        taken = factorised.solve(best[1] * _EAGER)
+        return taken, _record(point, taken, best[1] * _EAGER), best[1]
+
+    def bounded(self, theta: Tensor, step: Tensor) -> Tensor:
+        """theta + `step`, halved until it loses no more than the best point seen had gained."""
+        most = self.before + max(0.0, self.before - self.lowest)
+        point = theta + step
+        for halvings in range(1, _HALVINGS + 1):
+            if self._value(point) <= most:
+                break
+            torch.add(theta, step, alpha=0.5**halvings, out=point)
+        return point
+
+    def draw_back(self, start: Tensor, end: Tensor, fall: float) -> tuple[Tensor, float]:
+        """(a point on the way from `start` to `end`, its share of the way).
+
+        The farthest of a few at which the objective, `fall` lower at the end than at the
+        start, falls by half of what it does at the best of them. What a step brings grows with
+        its length, what its noise costs with the square: the last part of a way may bring
+        nothing.
+        """
+        falls = {1.0: fall}
+        for share in _WAYS:
+            falls[share] = self.before - self._value(torch.lerp(start, end, share))
+        share = next(share for share in falls if falls[share] >= _WORTH * max(falls.values()))
+        return (end if share == 1.0 else torch.lerp(start, end, share)), share
+
+    def _value(self, theta: Tensor) -> float:
+        value = _value(self.objective, theta)
+        self.lowest = min(self.lowest, value)
+        return value
+
+
+def _record(point: Point, step: CubicStep, penalty: float) -> StepRecord:
+    return StepRecord(
+        value=point.value,
+        gradient_norm=point.gradient_norm,
+        penalty=penalty,
+        damping=step.damping,
+        step_norm=length(step.step),
+        lambda_min=step.lambda_min,
+    )
+
+
+def _value(objective: Objective, theta: Tensor) -> float:
+    """F(theta); a point out of the domain counts as +inf."""
+    try:
+        return float(objective.value(theta))
+    except IllPosed:
+        return float("inf")
+
+
+def _raised(penalty: float, rise: float, step: CubicStep) -> float:
+    """At least 2M, up to 100M: the M that would have bounded the rise just measured."""
+    size = length(step.step)
+    measured = penalty + 6.0 * (rise - step.change) / size**3
+    return min(max(2.0 * penalty, measured), 100.0 * penalty)
+
+
+def first_penalty(point: Point) -> float:
+    """2|∇F(theta+s) − ∇F(theta) − Hs| / |s|² on a small step s down the gradient.
+
+    The Cauchy step of the quadratic, held to a hundredth of |theta|; one gradient and one
+    product. Never so small that the cubic term alone would allow |s| > 1000 |theta|.
+    """
+    size, scale, floor = point.gradient_norm, _scale(point), _least_penalty(point)
+    if size == 0.0:
+        return max(1.0, floor)  # no scale to measure: any M finds the saddle's descent
+    along = point.curvature @ point.gradient
+    bend = abs(float(torch.dot(point.gradient.double(), along.double())))
+    cauchy = size**3 / bend if bend > 0 else float("inf")
+    ratio = -min(cauchy, 0.01 * scale) / size
+    change = point.objective.gradient(point.theta + ratio * point.gradient) - point.gradient
+    return max(2.0 * length(change - ratio * along) / (ratio * size) ** 2, floor)
+
+
+def _least_penalty(point: Point) -> float:
+    """So small that the cubic term alone would allow |s| = 1000 |theta|."""
+    size = max(point.gradient_norm, torch.finfo(torch.float32).tiny)
+    return 2.0 * size / (_LONGEST * _scale(point)) ** 2
+
+
+def _scale(point: Point) -> float:
+    return max(1.0, length(point.theta))
+
+
+def rounding(theta: Tensor, value: float) -> float:
+    """What a value of the objective cannot tell apart."""
+    return 8 * torch.finfo(theta.dtype).eps * abs(value)

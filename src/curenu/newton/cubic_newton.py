@@ -1,0 +1,297 @@
+"""The outer loop that CuReNU and StoCuReNU share: cubic steps, judged and averaged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from curenu.autodiff import Kind
+from curenu.cubic import CubicModel, CubicSolver
+from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
+from curenu.errors import BadRequest
+from curenu.newton.adaptive import (
+    Judge,
+    Penalty,
+    Point,
+    accept,
+    first_penalty,
+    rounding,
+)
+from curenu.newton.precision import precision_examples
+from curenu.newton.target import (
+    Aim,
+    Curvature,
+    Memory,
+    Preconditioner,
+    Target,
+    aim_at,
+    check_words,
+    kind_of,
+)
+from curenu.operators import Coordinates, extreme_eigenvalues, length
+from curenu.risks import AnchoredRisk, Objective
+from curenu.status import Status
+
+__all__ = ["CubicNewton"]
+
+_METRIC_SIZE = 1024  # retained examples that a metric is measured on
+_FACTORS = ((10.0, 0.1), (0.1,), (10.0,))  # of the penalty, tried at first, then by turns
+_JUDGED = 3  # of so many steps one has its penalty judged, which costs values and no product
+_HELD, _GROWTH = 512, 4  # least number of examples set aside; what a failed sample is raised by
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """The examples of one outer step: for value and gradient, and for products."""
+
+    gradient: Objective
+    curvature: Objective
+
+    def seen(self, coordinates: Coordinates) -> _Draw:
+        """The same examples as functions of the coordinates."""
+        first = coordinates.view(self.gradient)
+        same = self.gradient is self.curvature
+        return _Draw(first, first if same else coordinates.view(self.curvature))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Where the steps of one sample size led."""
+
+    theta: Tensor
+    status: Status
+    trace: tuple[StepRecord, ...]
+    penalty: float | None
+    first: float | None  # the penalty settled on at the first step, the next request's start
+    notes: tuple[str, ...] = ()
+
+
+class _TailMean:
+    """The mean of the iterates after the first so many, less noisy than the last of them."""
+
+    def __init__(self, skip: int) -> None:
+        self._skip, self._count = skip, 0
+        self._mean: Tensor | None = None
+
+    def add(self, t: Tensor) -> None:
+        self._count += 1
+        beyond = self._count - self._skip
+        if beyond == 1:
+            self._mean = t.clone()
+        elif self._mean is not None:
+            self._mean.lerp_(t, 1.0 / beyond)
+
+    def of(self, last: Tensor) -> Tensor:
+        """The mean; the last iterate when there is nothing to average."""
+        return last if self._mean is None else self._mean
+
+
+@dataclass(frozen=True)
+class CubicNewton:
+    """Repeat theta ← theta + argmin m(s), with the penalty M fixed or found on the way.
+
+    Ends when |g| ≤ `tolerance` times the first |g| and the smallest Ritz value is at least
+    −√(M eps), when the decrease the model promises is below the objective's rounding, when
+    no penalty gives a decrease, or after `max_steps`. Gradient and products come from
+    `sample_size` examples drawn anew at every step (None: all), products from `hvp_size` of
+    their own if given. With the anchored objective, examples set aside choose a sampled
+    step's penalty, and a result that does not lower the objective on them is tried again on
+    larger samples; otherwise the ratio test chooses. `average` is the share of the last
+    steps whose mean is the result (0: the last step alone); `memory` is what may be kept.
+    Equations (2), (6) and (7) of `docs/theory.md`.
+    """
+
+    objective: Aim
+    solver: CubicSolver
+    penalty: Penalty
+    curvature: Curvature
+    preconditioner: Preconditioner
+    max_steps: int
+    tolerance: float
+    certificate_products: int
+    sample_size: int | None = None
+    hvp_size: int | None = None
+    average: float = 0.0
+    memory: Memory = Memory()
+
+    def __post_init__(self) -> None:
+        check_words(self.objective, self.curvature, self.preconditioner)
+        given = self.penalty != "auto"
+        if given and (isinstance(self.penalty, str) or not 0 < self.penalty < float("inf")):
+            raise BadRequest(f"penalty={self.penalty!r}.", '"auto" or a positive number.')
+        if self.max_steps < 1:
+            raise BadRequest(f"max_steps={self.max_steps}.", "1 or more.")
+        if not 0 <= self.tolerance < 1:
+            raise BadRequest(f"tolerance={self.tolerance}.", "a number in [0, 1).")
+        if not 0 <= self.average < 1:
+            raise BadRequest(f"average={self.average}.", "a share of the steps in [0, 1).")
+
+    def plan(self, problem: ErasureProblem) -> Plan:
+        """Upper bound of the work on the first sample: all products, two values a step."""
+        retain, forget = problem.retain.size, problem.forget.size
+        size = min(self.sample_size or retain, retain)
+        products = min(self.hvp_size or size, retain)
+        budget, held = self.solver.budget(problem.retain.dimension), self._held(retain)
+        auto = self.penalty == "auto"
+        heavy = self.max_steps * (size + products * budget.products) + auto * 2 * size
+        heavy += size + products * (self.certificate_products + 1) + precision_examples(problem)
+        light = auto * (held * (8 * self.max_steps + 11) if held else 2 * self.max_steps * size)
+        vectors = budget.vectors + 1 + (self.average > 0)
+        if self.objective == "anchored":  # forget examples beside, outputs at theta0, the pull
+            heavy += problem.training.examples
+            share = 1 + max(1 / 4, forget / retain)
+            heavy = math.ceil(share * (heavy + self.max_steps * size)) + forget
+            light = math.ceil(share * (light + self.max_steps * (size + products) + 4 * held))
+            vectors += 5
+        if self.preconditioner != "none":
+            heavy += min(_METRIC_SIZE, retain)
+            vectors += 3
+        bent = kind_of(problem, self.objective, self.curvature)
+        return Plan(
+            heavy + light,
+            vectors,
+            budget.matrices,
+            curvature=True,
+            forward=light,
+            anchored=self.objective == "anchored",
+            kept=products if bent == "hessian" and self.memory.graphs != 0 else 0,
+            graphs=self.memory.graphs,
+        )
+
+    def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
+        """Iterate from `problem.start`, check on held-out examples, certify where it ended."""
+        with problem.retain.meter.measure() as spent:
+            target = aim_at(
+                problem,
+                self.objective,
+                self.curvature,
+                self.preconditioner,
+                _METRIC_SIZE,
+                generator,
+                self.memory,
+            )
+            found = self._tried(problem, target, generator)
+            certificate = self._certify(target.objective, found, generator)
+        notes = (*target.notes, *found.notes)
+        warm = found.first if self.penalty == "auto" and found.status.ok else None
+        return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes, warm)
+
+    def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> _Found:
+        """The result on samples large enough that it is one on examples set aside, too."""
+        objective = target.objective
+        size = self.sample_size or objective.size
+        apart = self._held(objective.size)
+        if apart == 0 or not isinstance(objective, AnchoredRisk):
+            return self._iterate(problem, target, size, generator)
+        rest, held = objective.hold_out(apart, generator)
+        target = replace(target, objective=rest)
+        before = float(held.value(problem.start))
+        limit = before + rounding(problem.start, before)
+        trace: tuple[StepRecord, ...] = ()
+        while True:
+            judge = Judge(target.coordinates.view(held), before)
+            found = self._iterate(problem, target, size, generator, judge)
+            trace += found.trace
+            after = float(held.value(found.theta))
+            if after <= limit:
+                fall = max(0.0, before - after)
+                theta, share = Judge(held, before).draw_back(problem.start, found.theta, fall)
+                grown = () if size == self.sample_size else (f"samples grown to {size}",)
+                drawn = () if share == 1.0 else (f"drawn back to {share:.0%} of the way",)
+                return replace(found, theta=theta, trace=trace, notes=grown + drawn)
+            if problem.penalty is not None:  # the request before's may be what failed
+                problem = replace(problem, penalty=None)
+                continue
+            if size >= rest.size:
+                start = problem.start.clone()
+                return replace(found, theta=start, status=Status.NO_GAIN, trace=trace)
+            del found  # a vector less while the next is looked for
+            size *= _GROWTH
+
+    def _held(self, size: int) -> int:
+        """How many retained examples are set aside: none where a sample would be all the rest."""
+        if self.objective != "anchored" or self.sample_size is None:
+            return 0
+        apart = min(max(self.sample_size, _HELD), size // 5)
+        return apart if self.sample_size < size - apart else 0
+
+    def _draw(self, objective: Objective, size: int, generator: torch.Generator) -> _Draw:
+        gradient = objective.sample(size, generator)
+        if self.hvp_size is None:
+            return _Draw(gradient, gradient)
+        return _Draw(gradient, objective.sample(self.hvp_size, generator))
+
+    def _iterate(
+        self,
+        problem: ErasureProblem,
+        target: Target,
+        size: int,
+        generator: torch.Generator,
+        judge: Judge | None = None,
+    ) -> _Found:
+        coordinates = target.coordinates
+        t = coordinates.start
+        mean = _TailMean(math.ceil(self.max_steps * (1.0 - self.average)))
+        penalty = problem.penalty if self.penalty == "auto" else float(self.penalty)
+        goal: float | None = None
+        first: float | None = None
+        trace: list[StepRecord] = []
+        status = Status.STEP_LIMIT if self.tolerance else Status.SCHEDULE_DONE
+        for _ in range(self.max_steps):
+            products = problem.retain.meter.hvps
+            draw = self._draw(target.objective, size, generator).seen(coordinates)
+            point = self._point(t, draw, target.curvature)
+            goal = self.tolerance * point.gradient_norm if goal is None else goal
+            penalty = first_penalty(point) if penalty is None else penalty
+            model = CubicModel(point.gradient, point.curvature, penalty)
+            factorised = self.solver.factorise(model, generator=generator)
+            if judge is None or self.penalty != "auto":
+                adapt = self.penalty == "auto"
+                step, record, penalty = accept(point, factorised, penalty, goal, adapt=adapt)
+            else:
+                turn, kept = divmod(len(trace), _JUDGED)
+                factors = () if kept else _FACTORS[min(turn, 1 + turn % 2)]
+                step, record, penalty = judge.choose(point, factorised, penalty, factors)
+            products = problem.retain.meter.hvps - products
+            trace.append(problem.report(replace(record, products=products)))
+            if isinstance(step, Status):
+                status = step
+                break
+            t = t + step.step if judge is None else judge.bounded(t, step.step)
+            mean.add(t)
+            first = penalty if first is None else first
+        return _Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty, first)
+
+    def _point(self, t: Tensor, draw: _Draw, kind: Kind) -> Point:
+        curvature = draw.curvature.linearise(t, curvature=kind, memory_budget=self.memory.graphs)
+        if draw.gradient is draw.curvature:
+            return Point(t, draw.gradient, curvature.value, curvature.gradient, curvature)
+        value = float(draw.gradient.value(t)) if self.penalty == "auto" else None
+        return Point(t, draw.gradient, value, draw.gradient.gradient(t), curvature)
+
+    def _certify(
+        self, objective: Objective, found: _Found, generator: torch.Generator
+    ) -> Certificate | None:
+        """Of the objective itself: its Hessian, in the parameters' own lengths."""
+        if not self.certificate_products or found.penalty is None:
+            return None
+        seen = self._draw(objective, self.sample_size or objective.size, generator)
+        hessian = seen.curvature.linearise(
+            found.theta, memory_budget=self.memory.graphs, full_precision=True
+        )
+        whole = seen.gradient is seen.curvature
+        gradient = hessian.gradient if whole else seen.gradient.gradient(found.theta)
+        ends = extreme_eigenvalues(
+            hessian, found.theta, max_products=self.certificate_products, generator=generator
+        )
+        return Certificate(
+            gradient_norm=length(gradient),
+            lambda_min=ends.smallest.value,
+            lambda_min_residual=ends.smallest.residual,
+            penalty=found.penalty,
+            examples=min(seen.gradient.size, seen.curvature.size),
+            population=objective.size,
+        )

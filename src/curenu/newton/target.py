@@ -1,0 +1,124 @@
+"""What a cubic method minimises, with which curvature and in which metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+
+from curenu.autodiff import Kind
+from curenu.erasure import ErasureProblem
+from curenu.errors import BadRequest, UnsupportedModel
+from curenu.newton.precision import precision_notes
+from curenu.operators import Coordinates, Metric, kronecker_metric
+from curenu.risks import Objective
+from curenu.risks.anchor import OUTPUT_MEMORY
+
+__all__ = [
+    "Aim",
+    "Curvature",
+    "Memory",
+    "Preconditioner",
+    "Target",
+    "aim_at",
+    "check_words",
+    "kind_of",
+]
+
+Aim = Literal["anchored", "retain"]
+Curvature = Literal["auto", "hessian", "gauss_newton"]
+Preconditioner = Literal["auto", "kfac", "none"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that may be kept so as not to be computed again; None: the usual, 1 GiB each.
+
+    The solver's `basis`, `graphs` between products, `outputs` at theta0 (usually 256 MiB).
+    """
+
+    basis: int | None = None
+    graphs: int | None = None
+    outputs: int = OUTPUT_MEMORY
+
+    @classmethod
+    def of(cls, budget: int | None) -> Self:
+        """The parts of a budget, in the proportions of the usual ones: 4 to 4 to 1."""
+        if budget is None:
+            return cls()
+        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+            raise BadRequest(f"memory_budget={budget!r}.", "None, or bytes: 0 or more.")
+        part = budget // 9
+        return cls(4 * part, 4 * part, part)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The objective, the curvature of its models, the coordinates of its steps; in words too."""
+
+    objective: Objective
+    curvature: Kind
+    coordinates: Coordinates
+    notes: tuple[str, ...]
+
+
+def check_words(aim: str, curvature: str, preconditioner: str) -> None:
+    """Raise `BadRequest` for a word that none of the three arguments knows."""
+    for name, word, known in (
+        ("objective", aim, ("anchored", "retain")),
+        ("curvature", curvature, ("auto", "hessian", "gauss_newton")),
+        ("preconditioner", preconditioner, ("auto", "kfac", "none")),
+    ):
+        if word not in known:
+            raise BadRequest(f"{name}={word!r}.", f"{', '.join(map(repr, known))}.")
+
+
+def aim_at(
+    problem: ErasureProblem,
+    aim: Aim,
+    curvature: Curvature,
+    preconditioner: Preconditioner,
+    metric_size: int,
+    generator: torch.Generator,
+    memory: Memory,
+) -> Target:
+    """The target of `problem`; a metric is measured on `metric_size` retained examples.
+
+    `"auto"` takes Gauss-Newton products for the anchored objective of a loss in closed form,
+    whose outputs it needs, and the Hessian otherwise; and K-FAC where the model and the loss
+    allow it. The notes say what was taken, and how far products in a lower precision are off.
+    """
+    kind = kind_of(problem, aim, curvature)
+    metric, why = _metric(problem, preconditioner, metric_size, generator)
+    objective: Objective = problem.retain
+    if aim == "anchored":
+        objective = problem.anchored(generator, memory_budget=memory.outputs)
+    notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why)
+    size = problem.retain.source.measured.get("micro-batch size")
+    timed = () if size is None else (f"micro-batches of {size}, the fastest here",)
+    notes += precision_notes(problem, kind) + timed
+    return Target(objective, kind, Coordinates(problem.start, metric), notes)
+
+
+def kind_of(problem: ErasureProblem, aim: Aim, curvature: Curvature) -> Kind:
+    """Which products `curvature` means for this problem."""
+    if curvature != "auto":
+        return curvature
+    closed = problem.retain.source.evaluation.bregman is not None
+    return "gauss_newton" if aim == "anchored" and closed else "hessian"
+
+
+def _metric(
+    problem: ErasureProblem, wanted: Preconditioner, size: int, generator: torch.Generator
+) -> tuple[Metric | None, str]:
+    if wanted == "none":
+        return None, "no preconditioner"
+    sample = problem.retain.sample(size, generator)
+    try:
+        metric = kronecker_metric(sample, problem.start, generator)
+    except UnsupportedModel as reason:
+        if wanted == "kfac":
+            raise
+        return None, f"no preconditioner: {reason.problem}"
+    return metric, f"K-FAC metric from {sample.size} retained examples"

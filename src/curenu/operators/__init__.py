@@ -1,0 +1,44 @@
+"""Symmetric operators known through products: Lanczos, spectra, the K-FAC metric."""
+
+from curenu.operators.coordinates import Coordinates
+from curenu.operators.krylov import KrylovSpace, LanczosStep, lanczos
+from curenu.operators.metric import Metric, kronecker_metric
+from curenu.operators.operator import (
+    Curvature,
+    dense_symmetric,
+    inner,
+    length,
+    product,
+    random_direction,
+)
+from curenu.operators.spectrum import (
+    Extremes,
+    RitzValue,
+    SpectralDensity,
+    Spectrum,
+    extreme_eigenvalues,
+    numerical_rank,
+    spectral_density,
+)
+
+__all__ = [
+    "Coordinates",
+    "Curvature",
+    "Extremes",
+    "KrylovSpace",
+    "LanczosStep",
+    "Metric",
+    "RitzValue",
+    "SpectralDensity",
+    "Spectrum",
+    "dense_symmetric",
+    "extreme_eigenvalues",
+    "inner",
+    "kronecker_metric",
+    "lanczos",
+    "length",
+    "numerical_rank",
+    "product",
+    "random_direction",
+    "spectral_density",
+]

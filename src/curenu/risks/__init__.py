@@ -1,0 +1,36 @@
+"""What is minimised: value, gradient and products of a weighted sum over examples."""
+
+from curenu.risks.agreement import require_same_problem
+from curenu.risks.anchor import Anchor
+from curenu.risks.anchored import AnchoredRisk
+from curenu.risks.empirical import EmpiricalRisk
+from curenu.risks.heads import (
+    combined,
+    cross_entropy_to,
+    distilled,
+    mixed_batches,
+    need_classes,
+    preference,
+)
+from curenu.risks.protocol import Linearised, Objective
+from curenu.risks.squares import squared_gradients
+from curenu.risks.training_time import TrainingTime
+from curenu.risks.weighted_sum import WeightedSum
+
+__all__ = [
+    "Anchor",
+    "AnchoredRisk",
+    "EmpiricalRisk",
+    "Linearised",
+    "Objective",
+    "TrainingTime",
+    "WeightedSum",
+    "combined",
+    "cross_entropy_to",
+    "distilled",
+    "mixed_batches",
+    "need_classes",
+    "preference",
+    "require_same_problem",
+    "squared_gradients",
+]

@@ -1,0 +1,36 @@
+"""Peak memory of a product, each measured in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+KEEP_ALL = 2**40
+
+
+def peak(batches: int, budget: int = 0) -> int:
+    command = [sys.executable, "-m", "tests.risks.peak", str(batches), str(budget)]
+    ran = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    return int(ran.stdout)
+
+
+def test_peak_memory_of_a_product_does_not_grow_with_the_data() -> None:
+    few, many = peak(8), peak(256)
+    assert many <= 1.05 * few
+
+
+def test_the_measure_sees_graphs_that_are_kept() -> None:
+    """Positive control: the same examples take far more when every graph is kept."""
+    assert peak(64, KEEP_ALL) > 1.5 * peak(64)
+
+
+def test_kept_graphs_stay_within_their_budget() -> None:
+    budget = 100 * 2**20
+    assert peak(64, budget) <= peak(8) + 1.25 * budget
