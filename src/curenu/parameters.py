@@ -18,7 +18,8 @@ Selection = str | Sequence[str] | Callable[[str], bool]
 class ParameterSpace:
     """Names, shapes and order of the parameters that move, as one vector `[d]`.
 
-    Tied parameters count once, frozen ones (`requires_grad=False`) not at all.
+    Tied parameters count once, frozen ones (`requires_grad=False`) not at all. The vector is of
+    float32 whatever lower precision the parameters are in (`dtypes`), of float64 where any is.
     """
 
     def __init__(self, named: Mapping[str, Tensor]) -> None:
@@ -26,13 +27,22 @@ class ParameterSpace:
             raise UnsupportedModel(
                 "No parameter may move.", "unfreeze parameters or widen `only=`."
             )
-        kinds = {(tensor.dtype, tensor.device) for tensor in named.values()}
-        if len(kinds) > 1 or not next(iter(kinds))[0].is_floating_point:
+        devices = {tensor.device for tensor in named.values()}
+        if len(devices) > 1:
             raise UnsupportedModel(
-                f"Parameters of several types or devices: {sorted(map(str, kinds))}.",
-                "cast the moving parameters to one floating type on one device.",
+                f"Parameters on several devices: {', '.join(sorted(map(str, devices)))}.",
+                "move the model to one device.",
             )
-        self.dtype, self.device = next(iter(kinds))
+        odd = [name for name, tensor in named.items() if not tensor.dtype.is_floating_point]
+        if odd:
+            raise UnsupportedModel(
+                f"Parameters that are not real numbers: {', '.join(odd[:3])}.",
+                "`only=` naming the others.",
+            )
+        self.device = next(iter(devices))
+        self.dtypes = {name: tensor.dtype for name, tensor in named.items()}
+        wide = torch.float64 in self.dtypes.values()
+        self.dtype = torch.float64 if wide else torch.float32
         self.shapes: dict[str, torch.Size] = {name: t.shape for name, t in named.items()}
         self._sizes = [tensor.numel() for tensor in named.values()]
         self.dimension = sum(self._sizes)
@@ -73,8 +83,8 @@ class ParameterSpace:
                     f"Parameter {name} has shape {list(named[name].shape)}, not {list(shape)}.",
                     "use weights of the same architecture.",
                 )
-        pieces = [named[name].detach().reshape(-1) for name in self.shapes]
-        return torch.cat(pieces).to(dtype=self.dtype, device=self.device)
+        pieces = [named[name].detach().reshape(-1).to(self.dtype) for name in self.shapes]
+        return torch.cat(pieces).to(self.device)
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """Named views into the vector `theta` `[d]`; nothing is copied."""
@@ -84,6 +94,11 @@ class ParameterSpace:
             name: piece.view(shape)
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
         }
+
+    def rounded(self, theta: Tensor) -> Tensor:
+        """`theta` `[d]` after its parts were in the parameters' own types."""
+        named = self.unflatten(theta)
+        return self.flatten({name: part.to(self.dtypes[name]) for name, part in named.items()})
 
     def check(self, vector: Tensor) -> None:
         """Raise `BadRequest` unless `vector` is `[d]` in this space's type and device."""

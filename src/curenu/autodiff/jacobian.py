@@ -42,8 +42,8 @@ def head_curvature(batch: MicroBatch, outputs: Tensor) -> Tensor | None:
     if not slope.requires_grad:
         return None
     rows = [
-        torch.autograd.grad(bend.sum(), at, retain_graph=True)[0].flatten(1)
-        for bend in slope.flatten(1).unbind(1)
+        torch.autograd.grad(column.sum(), at, retain_graph=True)[0].flatten(1)
+        for column in slope.flatten(1).unbind(1)
     ]
     return torch.stack(rows, 1)
 
@@ -63,8 +63,8 @@ def _add(total: Tensor, batch: MicroBatch, each: Each) -> int | None:
 
     def slant(row: Tensor) -> Tensor:
         """J of one example, `[c, d]`."""
-        pull = vjp(lambda *leaves: single(list(leaves), row).flatten(), *points)[1]
-        return torch.cat([part.flatten(1) for part in vmap(pull)(basis)], 1)
+        backward = vjp(lambda *leaves: single(list(leaves), row).flatten(), *points)[1]
+        return torch.cat([part.flatten(1) for part in vmap(backward)(basis)], 1)
 
     # J, its parts, B J and what is in between, within what the decomposition takes later on
     budget = min(_MEMORY, 8 * len(total) ** 2)

@@ -33,15 +33,15 @@ _MEMORY = 2**26  # bytes of what one matrix product, or the passes on a micro-ba
 class _Layer:
     """One call of a linear layer, an example a row: inputs `[b, i]`, shift e `[b, o]`.
 
-    `weight` and `bias` are where they begin in theta, None if they do not move. `way` `[b, i]`
-    is zero: (way · inputs) added to the loss makes E a second derivative like D.
+    `weight` and `bias` are where they begin in theta, None if they do not move. `cotangent`
+    `[b, i]` is zero: (cotangent · inputs) added to the loss makes E a second derivative like D.
     """
 
     weight: int | None
     bias: int | None
     inputs: Tensor
     shift: Tensor
-    way: Tensor
+    cotangent: Tensor
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class _Watch(TorchFunctionMode):
             return made
         inputs = given["input"]
         shift = torch.zeros_like(made, requires_grad=True)
-        way = torch.zeros_like(inputs, requires_grad=True)
-        self.layers.append(_Layer(weight, bias, inputs, shift, way))
+        cotangent = torch.zeros_like(inputs, requires_grad=True)
+        self.layers.append(_Layer(weight, bias, inputs, shift, cotangent))
         return made + shift
 
 
@@ -135,14 +135,14 @@ def _hessian(batch: MicroBatch, layers: list[_Layer], outputs: Tensor) -> _Curve
     loss = batch.head(outputs)
     for layer in layers:
         if layer.inputs.requires_grad:
-            loss = loss + (layer.way * layer.inputs).sum()
+            loss = loss + (layer.cotangent * layer.inputs).sum()
     shifts = [layer.shift for layer in layers]
     slopes = _derivatives(loss, shifts, create_graph=True)
 
     def rows() -> Iterator[_Row]:
         for place, slope in enumerate(slopes):
             later = layers[place:]
-            ends = [layer.shift for layer in later] + [layer.way for layer in later]
+            ends = [layer.shift for layer in later] + [layer.cotangent for layer in later]
             for unit in range(slope.shape[1]):
                 if not slope.requires_grad:
                     break

@@ -202,7 +202,7 @@ class Linearisation:
                 loss += batch.loss
                 accumulate(gradient, batch.grads, batch.leaves)
                 self._meter.passed(batch.count)
-                if not batch.bends:
+                if not batch.curved:
                     self._flat.add(index)
                 if index < self._keep:
                     self._graphs.append(batch)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import jvp, vmap
 
+from curenu.autodiff.switches import forward_mode
 from curenu.errors import UnsupportedModel
 
 __all__ = [
@@ -46,11 +45,11 @@ _CLOSE_LOWER = 1e-1  # in bfloat16 and float16
 class MicroBatch:
     """head(forward(leaves)): the weighted loss of `count` examples; nothing computed yet.
 
-    With `forward_mode` a product pushes the vector through the model by forward-mode
-    differentiation and pulls the result back once: no derivative of a derivative is taken,
-    and nothing is kept. All of it happens `within` the parameters, ways back too: checkpointed
-    parts of a model are passed again there. `each` takes the examples one by one; `weight` is
-    what `head` multiplies their losses by.
+    With `forward_mode` a product is one Jacobian-vector product by forward-mode
+    differentiation and one vector-Jacobian product: no derivative of a derivative is taken,
+    and nothing is kept. All of it happens `within` the parameters, backward passes too:
+    checkpointed parts of a model are passed again there. `each` takes the examples one by one;
+    `weight` is what `head` multiplies their losses by.
     """
 
     leaves: list[Tensor]
@@ -79,9 +78,9 @@ class MicroBatch:
             return self._lower_product(pieces, dtype)
         if self.kind == "hessian" and not self.forward_mode:
             once = self.differentiate()
-            return once.product(pieces, keep=False) if once.bends else None
+            return once.product(pieces, keep=False) if once.curved else None
         with _derivatives():
-            return self.within(lambda: self._by_pushing(pieces))
+            return self.within(lambda: self._by_jvp(pieces))
 
     def agrees(self, pieces: Sequence[Tensor], dtype: torch.dtype | None = None) -> bool:
         """Whether forward mode works here and gives what double backward gives."""
@@ -122,42 +121,43 @@ class MicroBatch:
             return None
         return [None if piece is None else weight * piece for piece in image]
 
-    def _by_pushing(self, pieces: Sequence[Tensor]) -> Pieces | None:
-        outputs, pushed = self._push(pieces)
-        if pushed is None or not _bends(outputs):
+    def _by_jvp(self, pieces: Sequence[Tensor]) -> Pieces | None:
+        outputs, tangent = self._jvp(pieces)
+        if tangent is None or not _requires_grad(outputs):
             return None
         at, slope = self._slope(outputs)
-        ends, ways = [], []
-        if _bends(slope):
+        ends, cotangents = [], []
+        if _requires_grad(slope):
             ends.append(outputs)
-            ways.append(_pull([slope], [at], [pushed.detach()], False, False)[0])
-        if self.kind == "hessian" and _bends(pushed):
-            ends.append(pushed)
-            ways.append(slope.detach())
-        return _pull(ends, self.leaves, ways, False, False) if ends else None
+            cotangents.append(_vjp([slope], [at], [tangent.detach()], False, False)[0])
+        if self.kind == "hessian" and _requires_grad(tangent):
+            ends.append(tangent)
+            cotangents.append(slope.detach())
+        return _vjp(ends, self.leaves, cotangents, False, False) if ends else None
 
-    def _push(self, pieces: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    def _jvp(self, pieces: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Outputs and J·pieces, both with their graphs to the leaves."""
         if not self.forward_mode:
             outputs = self.forward(self.leaves)
-            way = torch.zeros_like(outputs, requires_grad=True)
+            if not _requires_grad(outputs):
+                return outputs, None
+            cotangent = torch.zeros_like(outputs, requires_grad=True)
             rows = torch.autograd.grad(
-                outputs, self.leaves, way, create_graph=True, allow_unused=True
+                outputs, self.leaves, cotangent, create_graph=True, allow_unused=True
             )
-            live = [i for i, row in enumerate(rows) if _bends(row)]
+            live = [i for i, row in enumerate(rows) if _requires_grad(row)]
             if not live:
                 return outputs, None
-            (pushed,) = _pull(
-                [rows[i] for i in live], [way], [pieces[i] for i in live], True, False
+            (tangent,) = _vjp(
+                [rows[i] for i in live], [cotangent], [pieces[i] for i in live], True, False
             )
-            return outputs, pushed
-        _warm_forward_mode()
-        with forward_ad.dual_level():
+            return outputs, tangent
+        with forward_mode(), forward_ad.dual_level():
             duals = [forward_ad.make_dual(*pair) for pair in zip(self.leaves, pieces, strict=True)]
-            outputs, pushed = forward_ad.unpack_dual(self.forward(duals))
-        if pushed is not None and self.kind == "gauss_newton":
-            pushed = pushed.detach()  # its graph is not needed: freed before the way back
-        return outputs, pushed
+            outputs, tangent = forward_ad.unpack_dual(self.forward(duals))
+        if tangent is not None and self.kind == "gauss_newton":
+            tangent = tangent.detach()  # its graph is not needed: freed before the way back
+        return outputs, tangent
 
     def _slope(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         at = outputs.detach().requires_grad_()
@@ -169,25 +169,25 @@ class MicroBatch:
 class Differentiated:
     """A micro-batch differentiated once: its weighted loss, its gradient, its products.
 
-    `bend(pieces, keep, columns)` is the curvature times a vector given in the leaves'
+    `multiply(pieces, keep, columns)` is the curvature times a vector given in the leaves'
     shapes; `keep` holds the graph for another product, `columns` says that the pieces carry
-    a leading dimension of independent vectors. `bends` is False where the curvature is zero.
+    a leading dimension of independent vectors. `curved` is False where the curvature is zero.
     """
 
     loss: float
     leaves: list[Tensor]
     grads: Pieces
     count: int
-    bends: bool
-    bend: Callable[[Sequence[Tensor], bool, bool], Pieces]
+    curved: bool
+    multiply: Callable[[Sequence[Tensor], bool, bool], Pieces]
     within: Within
 
     def product(self, pieces: Sequence[Tensor], *, keep: bool, columns: bool = False) -> Pieces:
         """Curvature times `pieces`, one tensor a parameter (None is zero)."""
-        if not self.bends:
+        if not self.curved:
             return [None] * len(self.leaves)
         with _derivatives():
-            return self.within(lambda: self.bend(pieces, keep, columns))
+            return self.within(lambda: self.multiply(pieces, keep, columns))
 
     def check_twice_differentiable(self) -> None:
         """Raise `UnsupportedModel` if an operation in the gradient's graph ends it."""
@@ -225,15 +225,26 @@ def _by_loss(batch: MicroBatch) -> Differentiated:
     """For products with the full Hessian: the gradient with its graph, bent once more."""
     leaves = batch.leaves
     loss = batch.head(batch.forward(leaves))
+    if not _requires_grad(loss):
+        return _unreached(batch, loss)
     with _derivatives():
         grads = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
-    live = [index for index, gradient in enumerate(grads) if _bends(gradient)]
+    live = [index for index, gradient in enumerate(grads) if _requires_grad(gradient)]
 
-    def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
-        return _pull([grads[i] for i in live], leaves, [pieces[i] for i in live], keep, columns)
+    def multiply(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
+        return _vjp([grads[i] for i in live], leaves, [pieces[i] for i in live], keep, columns)
 
     value = float(loss.detach())
-    return Differentiated(value, leaves, grads, batch.count, bool(live), bend, batch.within)
+    return Differentiated(value, leaves, grads, batch.count, bool(live), multiply, batch.within)
+
+
+def _unreached(batch: MicroBatch, outputs: Tensor) -> Differentiated:
+    """Of a micro-batch that no moving parameter has a part in."""
+    none: Pieces = [None] * len(batch.leaves)
+    value = float((batch.head(outputs) if outputs.ndim else outputs).detach())
+    return Differentiated(
+        value, batch.leaves, none, batch.count, False, lambda *_: none, batch.within
+    )
 
 
 def _by_outputs(batch: MicroBatch) -> Differentiated:
@@ -241,36 +252,32 @@ def _by_outputs(batch: MicroBatch) -> Differentiated:
 
     J v by forward-mode differentiation, Jᵀ u by the graph of the outputs, the only one kept.
     """
-    _warm_forward_mode()
     leaves = batch.leaves
     outputs = batch.forward(leaves)
+    if not _requires_grad(outputs):
+        return _unreached(batch, outputs)
     detached = outputs.detach().requires_grad_()
     loss = batch.head(detached)
     (slope,) = torch.autograd.grad(loss, detached, create_graph=True)
-    grads = _pull([outputs], leaves, [slope.detach()], True, False)
+    grads = _vjp([outputs], leaves, [slope.detach()], True, False)
     point = tuple(leaf.detach() for leaf in leaves)
 
-    def push(pieces: list[Tensor]) -> Tensor:
+    def tangent_of(pieces: list[Tensor]) -> Tensor:
         return jvp(lambda *leaves: batch.forward(list(leaves)), point, tuple(pieces))[1]
 
-    def bend(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
-        pushed = (vmap(push) if columns else push)(list(pieces))
-        (curved,) = _pull([slope], [detached], [pushed], True, columns)
-        return _pull([outputs], leaves, [curved], keep, columns)
+    def multiply(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
+        with forward_mode():
+            tangent = (vmap(tangent_of) if columns else tangent_of)(list(pieces))
+        (cotangent,) = _vjp([slope], [detached], [tangent], True, columns)
+        return _vjp([outputs], leaves, [cotangent], keep, columns)
 
     value = float(loss.detach())
-    return Differentiated(value, leaves, grads, batch.count, _bends(slope), bend, batch.within)
+    return Differentiated(
+        value, leaves, grads, batch.count, _requires_grad(slope), multiply, batch.within
+    )
 
 
-@cache
-def _warm_forward_mode() -> None:
-    """Torch warns of its own deprecated parts at the first dual number; nobody can mend it."""
-    with warnings.catch_warnings(), forward_ad.dual_level():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
-
-
-def _pull(
+def _vjp(
     outputs: Pieces, leaves: list[Tensor], cotangents: Pieces, keep: bool, columns: bool
 ) -> tuple[Tensor | None, ...]:
     return torch.autograd.grad(
@@ -314,5 +321,5 @@ def graph_bytes(build: Callable[[], object]) -> int:
     return sum(storages.values())
 
 
-def _bends(tensor: Tensor | None) -> bool:
+def _requires_grad(tensor: Tensor | None) -> bool:
     return tensor is not None and tensor.requires_grad

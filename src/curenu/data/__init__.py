@@ -1,5 +1,16 @@
-"""Examples as users have them, fetched by position."""
+"""Examples as users have them, fetched by position and read once."""
 
-from curenu.data.examples import Examples
+from curenu.data.batch import Batch
+from curenu.data.examples import Collate, Examples
+from curenu.data.leaves import floating_tensors, leaves_of, mapped, same, tensors_of
 
-__all__ = ["Examples"]
+__all__ = [
+    "Batch",
+    "Collate",
+    "Examples",
+    "floating_tensors",
+    "leaves_of",
+    "mapped",
+    "same",
+    "tensors_of",
+]

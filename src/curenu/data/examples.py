@@ -1,67 +1,202 @@
-"""A map-style dataset as batches of chosen examples."""
+"""A data set as batches of chosen examples, each read once where they fit in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
 
 from curenu.checks import size_of
+from curenu.data.batch import Batch
+from curenu.data.leaves import byte_count, independent, leaves_of, mapped
 from curenu.errors import BadRequest
 
-__all__ = ["Examples"]
+__all__ = ["DATA_MEMORY", "Collate", "Examples"]
+
+DATA_MEMORY = 2**30
+"""Bytes of items kept after they were read, unless asked otherwise."""
+
+Collate = Callable[[list[Any]], Any]
+
+_AT_ONCE = 64  # items that one of a loader's workers reads in a row
 
 
 class Examples:
-    """Fetches batches `(input, target)` or mappings by position, on the model's device.
+    """Fetches batches by position, on the model's device.
 
-    Tensor datasets are indexed whole; any other goes item by item through `collate`.
+    `dataset` is map-style, or a `DataLoader`, whose data set, collate function and workers are
+    taken and whose order and batch size are not. Tensor data sets are indexed whole; any other
+    is read item by item, each item kept until `memory_budget` bytes are, and goes through
+    `collate`. `weights` `[n]` says what each example weighs.
+
+    Raises `BadRequest` for data that cannot be addressed by position or collated.
     """
 
     def __init__(
         self,
-        dataset: Dataset[Any],
-        collate: Callable[[list[Any]], Any] | None,
+        dataset: Any,
         device: torch.device,
+        *,
+        collate: Collate | None = None,
+        weights: Tensor | Sequence[float] | None = None,
+        memory_budget: int = DATA_MEMORY,
     ) -> None:
+        self._workers = 0
+        if isinstance(dataset, DataLoader):
+            dataset, collate, self._workers = _opened(dataset, collate)
         self.size = size_of(dataset)
-        self._dataset = dataset
-        self._collate = collate or default_collate
+        self.weights = _checked(weights, self.size, device)
+        self.reads = 0
+        self._dataset: Dataset[Any] = dataset
+        self._collate = collate
         self._whole = dataset.tensors if type(dataset) is TensorDataset and not collate else None
         self._device = device
+        self._kept: dict[int, Any] = {}
+        self._left = memory_budget
 
     @property
     def in_memory(self) -> bool:
         """Whether the examples are tensors that are there already."""
         return self._whole is not None
 
-    def batch(self, positions: Tensor) -> Any:
-        """The collated examples at `positions` `[b]`."""
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The whole data set's, where it is one of tensors; else none."""
+        return self._whole or ()
+
+    def batch(self, ids: Tensor, *, fresh: bool = False) -> Batch:
+        """The collated examples at `ids` `[b]`; read once more even where kept, if `fresh`."""
         if self._whole is not None:
-            return tuple(tensor[positions].to(self._device) for tensor in self._whole)
-        chosen = positions.tolist()
-        many = getattr(self._dataset, "__getitems__", None)
-        items: Sequence[Any] = many(chosen) if many else [self._dataset[i] for i in chosen]
-        batch = self._collate(list(items))
-        if not isinstance(batch, Mapping) and not (
-            isinstance(batch, list | tuple) and len(batch) == 2
-        ):
-            raise BadRequest(
-                f"Items collate to {type(batch).__name__}.",
-                "items that are (input, target) pairs or mappings.",
-            )
-        return pytree.tree_map_only(Tensor, lambda tensor: tensor.to(self._device), batch)
+            content: Any = tuple(tensor[ids.to(tensor.device)] for tensor in self._whole)
+        else:
+            content = self._collated(self._items(ids.tolist(), fresh))
+        weights = None if self.weights is None else self.weights[ids.to(self.weights.device)]
+        return Batch(ids, mapped(content, self._moved), weights)
 
-    def loader(self, positions: Tensor, size: int, generator: torch.Generator) -> DataLoader[Any]:
-        """Batches of `size` of the examples at `positions`, shuffled anew at every pass.
+    def prefetch(self, ids: Tensor) -> None:
+        """Read the examples at `ids` `[n]` by the loader's workers, as far as they can be kept."""
+        if self._workers and self._whole is None and self._left > 0:
+            missing = [place for place in ids.tolist() if place not in self._kept]
+            if len(missing) > _AT_ONCE:
+                for place, item in zip(missing, self._worked(missing), strict=True):
+                    self._keep(place, item)
 
-        The items are as the dataset gives them: they stay on its device.
+    def loader(self, ids: Tensor, size: int, generator: torch.Generator) -> DataLoader[Any]:
+        """Batches of `size` of the examples at `ids`, shuffled anew at every pass.
+
+        The items are as the data set gives them: they stay on its device.
         """
-        chosen = Subset(self._dataset, positions.tolist())
         return DataLoader(
-            chosen, batch_size=size, shuffle=True, collate_fn=self._collate, generator=generator
+            Subset(self._dataset, ids.tolist()),
+            batch_size=size,
+            shuffle=True,
+            collate_fn=self._collate,
+            generator=generator,
+            num_workers=self._workers,
         )
+
+    def _items(self, places: list[int], fresh: bool) -> list[Any]:
+        missing = [place for place in places if fresh or place not in self._kept]
+        read = dict(zip(missing, self._read(missing), strict=True)) if missing else {}
+        if not fresh:
+            for place, item in read.items():
+                self._keep(place, item)
+        return [read[place] if place in read else self._kept[place] for place in places]
+
+    def _read(self, places: list[int]) -> list[Any]:
+        self.reads += len(places)
+        many = getattr(self._dataset, "__getitems__", None)
+        try:
+            items = many(places) if many else [self._dataset[place] for place in places]
+        except (IndexError, KeyError, StopIteration) as error:
+            raise BadRequest(
+                f"The data set says it has {self.size} examples and has none at some of "
+                f"{places[0]} to {places[-1]}: {type(error).__name__}: {error}.",
+                "a `__len__` that says how many items there are.",
+            ) from error
+        if isinstance(items, Mapping):  # columns of rows, as Hugging Face data sets give them
+            items = [{key: column[i] for key, column in items.items()} for i in range(len(places))]
+        return list(items)
+
+    def _worked(self, places: list[int]) -> Iterable[Any]:
+        self.reads += len(places)
+        loader = DataLoader(
+            Subset(self._dataset, places),
+            batch_size=_AT_ONCE,
+            collate_fn=_listed,
+            num_workers=self._workers,
+        )
+        return [item for items in loader for item in items]
+
+    def _keep(self, place: int, item: Any) -> None:
+        size = byte_count(item)
+        if place not in self._kept and size <= self._left:
+            self._kept[place] = independent(item)
+            self._left -= size
+
+    def _collated(self, items: list[Any]) -> Any:
+        if self._collate is not None:
+            return self._collate(items)
+        try:
+            return default_collate([_as_tensors(item) for item in items])
+        except (TypeError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+            raise BadRequest(
+                f"Items of type {type(items[0]).__name__} do not make a batch: "
+                f"{str(error).splitlines()[0]}",
+                "`collate=`, a function of a list of items: the one of the training's loader.",
+            ) from error
+
+    def _moved(self, leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            return leaf.to(self._device)
+        if not isinstance(leaf, str | bytes | int | float | None) and any(
+            part is not leaf for part in leaves_of(leaf)
+        ):
+            return leaf.to(self._device) if hasattr(leaf, "to") else leaf
+        return leaf
+
+
+def _opened(loader: DataLoader[Any], collate: Collate | None) -> tuple[Any, Collate | None, int]:
+    """The data set, collate function and worker count of a loader."""
+    if loader.batch_size is None and loader.batch_sampler is None:
+        raise BadRequest(
+            "The DataLoader makes no batches (`batch_size=None`).",
+            "its data set, and `collate=` if its items need one.",
+        )
+    own = None if loader.collate_fn is default_collate else loader.collate_fn
+    return loader.dataset, collate or own, loader.num_workers
+
+
+def _checked(
+    weights: Tensor | Sequence[float] | None, size: int, device: torch.device
+) -> Tensor | None:
+    if weights is None:
+        return None
+    made = torch.as_tensor(weights, device=device)
+    made = made if made.is_floating_point() else made.float()
+    if made.shape != (size,):
+        raise BadRequest(
+            f"Weights {list(made.shape)} for {size} examples.", "one number an example."
+        )
+    if not made.isfinite().all() or (made < 0).any():
+        raise BadRequest("A weight is negative, NaN or Inf.", "weights of 0 or more.")
+    return made
+
+
+def _as_tensors(item: Any) -> Any:
+    """Lists of numbers in a mapping's entries as tensors, so that they are stacked."""
+    if not isinstance(item, Mapping):
+        return item
+    return {
+        key: torch.as_tensor(value)
+        if isinstance(value, list) and value and not isinstance(value[0], str)
+        else value
+        for key, value in item.items()
+    }
+
+
+def _listed(items: list[Any]) -> list[Any]:
+    return items

@@ -1,6 +1,26 @@
-"""What is minimised on one example: losses by name, by object and by a user's function."""
+"""What is minimised on one example: losses by name, by torch's object, by a user's function."""
 
-from curenu.losses.loss import Evaluation, Loss, Reduction, mean_loss
-from curenu.losses.tokens import TokenCrossEntropy
+from curenu.losses.binary import BinaryCrossEntropy
+from curenu.losses.classes import CrossEntropy
+from curenu.losses.form import Form, Reduction
+from curenu.losses.function import FunctionOfModel, FunctionOfOutputs
+from curenu.losses.recognise import LOSSES, Loss, form_of, is_log_likelihood
+from curenu.losses.tokens import TokenCrossEntropy, Tokens
+from curenu.losses.values import Huber, SquaredError
 
-__all__ = ["Evaluation", "Loss", "Reduction", "TokenCrossEntropy", "mean_loss"]
+__all__ = [
+    "LOSSES",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Form",
+    "FunctionOfModel",
+    "FunctionOfOutputs",
+    "Huber",
+    "Loss",
+    "Reduction",
+    "SquaredError",
+    "TokenCrossEntropy",
+    "Tokens",
+    "form_of",
+    "is_log_likelihood",
+]

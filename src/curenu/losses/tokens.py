@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from curenu.errors import BadRequest
+from curenu.losses.form import Form, Reduction, widest
 
-__all__ = ["TokenCrossEntropy"]
+__all__ = ["TokenCrossEntropy", "Tokens"]
 
 
 @dataclass(frozen=True)
-class TokenCrossEntropy:
+class Tokens:
+    """The target tokens of `size` examples: classes, whose they are, what they weigh, all `[m]`."""
+
+    classes: Tensor
+    owner: Tensor
+    weights: Tensor
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def weighing(self, weights: Tensor | None, like: Tensor) -> Tensor:
+        """w_i of every token, times its example's where examples are weighed, `[m]`."""
+        own = self.weights if weights is None else self.weights * weights[self.owner]
+        return own.to(like)
+
+
+@dataclass(frozen=True)
+class TokenCrossEntropy(Form):
     """Cross-entropy of an example's target tokens, for items that are mappings.
 
     l_i = Σ_{target tokens t of i} w_i · −log p_it, with w_i = 1 for `over_tokens="sum"` and
@@ -30,11 +49,15 @@ class TokenCrossEntropy:
     Raises `BadRequest` for logits or targets of another shape, or an example without target.
     """
 
-    outputs: Callable[[nn.Module, Any], Tensor]
+    outputs: Callable[[nn.Module, Any], Tensor] = None  # type: ignore[assignment]
     targets: str = "labels"
     ignore_index: int = -100
     over_tokens: Literal["mean", "sum"] = "mean"
     shift: bool = True
+    reduction: Reduction = field(default="none", init=False)
+
+    label: ClassVar[str] = "cross-entropy of target tokens"
+    closed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not callable(self.outputs):
@@ -47,7 +70,7 @@ class TokenCrossEntropy:
 
     def __call__(self, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
         """The loss of every example, `[b]`."""
-        return self.each(self.logits(model, batch), batch)
+        return self.each(self.logits(model, batch), self.tokens(batch))
 
     def logits(self, model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
         """Logits of the target tokens alone, `[m, v]`, example by example."""
@@ -67,32 +90,46 @@ class TokenCrossEntropy:
         targets = self._targets(batch)
         return targets[targets != self.ignore_index]
 
-    def counts(self, batch: Mapping[str, Any]) -> list[int]:
+    def token_counts(self, batch: Mapping[str, Any]) -> list[int]:
         """How many target tokens each example has, `[b]`."""
         return self._counts(batch).tolist()
 
-    def each(self, logits: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """The loss of every example, `[b]`, from `logits` `[m, v]`."""
-        tokens = functional.cross_entropy(logits, self.classes(batch), reduction="none")
+    def tokens(self, batch: Mapping[str, Any]) -> Tokens:
+        """What the logits of a batch are compared with."""
         counts = self._counts(batch)
+        weights = torch.ones_like(counts, dtype=widest(counts.device))
+        if self.over_tokens == "mean":
+            weights = weights / counts
         owner = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-        return tokens.new_zeros(len(counts)).index_add(
-            0, owner, tokens * self._weights(batch, tokens.dtype)
+        return Tokens(self.classes(batch), owner, weights[owner], len(counts))
+
+    def each(self, outputs: Tensor, targets: Tokens) -> Tensor:
+        """The loss of every example, `[b]`, from the logits of its tokens `[m, v]`."""
+        tokens = functional.cross_entropy(outputs, targets.classes, reduction="none")
+        return tokens.new_zeros(targets.size).index_add(
+            0, targets.owner, tokens * targets.weights.to(tokens)
         )
 
-    def divergence(self, logits: Tensor, before: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def divergence(
+        self, outputs: Tensor, before: Tensor, targets: Tokens, weights: Tensor | None = None
+    ) -> Tensor:
         """Σ_i Σ_t w_i KL(p_it(theta0) ‖ p_it(theta)), `[]`."""
         tokens = functional.kl_div(
-            logits.log_softmax(1), before.log_softmax(1), log_target=True, reduction="none"
+            outputs.log_softmax(1),
+            before.to(outputs.dtype).log_softmax(1),
+            log_target=True,
+            reduction="none",
         )
-        return torch.dot(tokens.sum(1), self._weights(batch, logits.dtype))
+        return torch.dot(tokens.sum(1), targets.weighing(weights, outputs))
 
-    def removal(self, logits: Tensor, before: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def removal(
+        self, outputs: Tensor, before: Tensor, targets: Tokens, weights: Tensor | None = None
+    ) -> Tensor:
         """Σ (B_i − l_i) without its value at theta0: linear in the logits, `[]`."""
-        moved = logits - before
-        own = moved.gather(1, self.classes(batch)[:, None]).squeeze(1)
-        tokens = own - (before.softmax(1) * moved).sum(1)
-        return torch.dot(tokens, self._weights(batch, logits.dtype))
+        moved = outputs - before
+        own = moved.gather(1, targets.classes[:, None]).squeeze(1)
+        tokens = own - (before.to(outputs.dtype).softmax(1) * moved).sum(1)
+        return torch.dot(tokens, targets.weighing(weights, outputs))
 
     def _targets(self, batch: Mapping[str, Any]) -> Tensor:
         targets = batch.get(self.targets)
@@ -111,11 +148,3 @@ class TokenCrossEntropy:
                 f"dropping it, or longer items: every target is {self.ignore_index}.",
             )
         return counts
-
-    def _weights(self, batch: Mapping[str, Any], dtype: torch.dtype) -> Tensor:
-        """w_i of every target token, `[m]`."""
-        counts = self._counts(batch)
-        weights = torch.ones_like(counts, dtype=dtype)
-        if self.over_tokens == "mean":
-            weights = weights / counts
-        return weights.repeat_interleave(counts)

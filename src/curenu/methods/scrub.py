@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from curenu.data import Batch
 from curenu.descent.first_order import Sloped, adam, check_schedule, follow
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
@@ -75,9 +75,9 @@ class SCRUB:
         divergence = distilled(Anchor(retain.source, problem.start))
         total = retain.source.evaluation.total
 
-        def kept(outputs: Tensor, batch: Any, ids: Tensor) -> Tensor:
+        def kept(outputs: Tensor, batch: Batch) -> Tensor:
             loss = self.loss_weight * total(outputs, batch)
-            return loss + self.divergence_weight * divergence(outputs, batch, ids)
+            return loss + self.divergence_weight * divergence(outputs, batch)
 
         for epoch in range(self.epochs):
             if epoch < self.max_epochs:

@@ -105,8 +105,8 @@ def kind_of(problem: ErasureProblem, aim: Aim, curvature: Curvature) -> Kind:
     """Which products `curvature` means for this problem."""
     if curvature != "auto":
         return curvature
-    closed = problem.retain.source.evaluation.bregman is not None
-    return "gauss_newton" if aim == "anchored" and closed else "hessian"
+    shown = problem.retain.source.evaluation.shows_outputs
+    return "gauss_newton" if aim == "anchored" and shown else "hessian"
 
 
 def _metric(

@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,6 @@ __all__ = ["DAMPING", "Metric", "kronecker_metric"]
 
 DAMPING = 0.2
 """What is added to the factors' eigenvalues, as a share of the curvature per parameter."""
-
-_LOSSES = {"cross_entropy": nn.CrossEntropyLoss, "mse": nn.MSELoss}
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,14 @@ def kronecker_metric(
     """
     model = _placed(risk, theta)
     layers = _layers(model)
-    loss = _LOSSES.get(risk.source.evaluation.name or "")
+    evaluation = risk.source.evaluation
+    loss = evaluation.form.criterion() if evaluation.calling == "one" else None
     if loss is None or not layers:
         raise UnsupportedModel(
             "K-FAC needs linear or convolutional layers and a loss known by name.",
             'preconditioner="none".',
         )
-    factors = _factors(risk, model, layers, loss(), generator)
+    factors = _factors(risk, model, layers, loss, generator)
     places = _places(risk)
     spectra = {}
     for name, (inputs, outputs) in factors.items():
@@ -191,7 +191,6 @@ def _factors(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of the library's own imports
         from curvlinops import KFACLinearOperator
-    examples = risk.source.examples
     parameters = [p for layer in layers.values() for p in layer.parameters() if p.requires_grad]
     dealt = [(ids[own()], len(ids)) for ids in risk.ids.split(risk.source.micro_batch_size)]
     shares = [(ids, size) for ids, size in dealt if len(ids)]
@@ -199,7 +198,7 @@ def _factors(
         model,
         loss,  # type: ignore[arg-type]
         parameters,
-        [tuple(examples.batch(ids)) for ids, _ in shares],
+        [_given(risk, ids) for ids, _ in shares],
         check_deterministic=False,
         seed=int(torch.randint(2**31, (), generator=generator)),
         fisher_type="mc",
@@ -216,6 +215,17 @@ def _factors(
     inputs, outputs = kept["input_covariances"], kept["gradient_covariances"]
     called = [name for name in layers if name in inputs]
     return {name: (reduced(inputs[name]), reduced(outputs[name])) for name in called}
+
+
+def _given(risk: EmpiricalRisk, ids: Tensor) -> tuple[Any, Tensor]:
+    """(inputs, targets) of the examples; targets only lend their shape: labels are drawn."""
+    evaluation = risk.source.evaluation
+    batch = risk.source.batch(ids)
+    targets = evaluation.targets(batch)
+    if evaluation.of_classes:
+        shape = targets.shape if not targets.is_floating_point() else targets[:, 0].shape
+        targets = torch.zeros(shape, dtype=torch.int64, device=targets.device)
+    return evaluation.inputs(evaluation.cast(batch.content)), targets
 
 
 def _drawn_by_all(

@@ -14,6 +14,7 @@ from curenu.risks.heads import (
 )
 from curenu.risks.protocol import Linearised, Objective
 from curenu.risks.squares import squared_gradients
+from curenu.risks.training_loss import training_loss
 from curenu.risks.training_time import TrainingTime
 from curenu.risks.weighted_sum import WeightedSum
 
@@ -33,4 +34,5 @@ __all__ = [
     "preference",
     "require_same_problem",
     "squared_gradients",
+    "training_loss",
 ]

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from curenu.data import leaves_of
 from curenu.distributed import count, require_same
 from curenu.risks.empirical import EmpiricalRisk
 
@@ -39,14 +39,16 @@ def require_same_problem(
         forget_ids=forget.ids,
         retained_examples=_examples(retain, among),
         forget_examples=_examples(forget, forget.ids),
-        method_and_objective=f"{method}/{retain.weight_decay}/{retain.source.evaluation.name}/"
+        method_and_objective=f"{method}/{retain.weight_decay}/{retain.source.evaluation.form.label}/"
         f"{retain.source.product_dtype}",
         seed=str(seed),
     )
 
 
 def _examples(risk: EmpiricalRisk, ids: Tensor) -> str:
-    parts = [_hash(pytree.tree_leaves(risk.source.examples.batch(b))) for b in ids.split(_BATCH)]
+    parts = [
+        _hash(list(leaves_of(risk.source.examples.batch(b).content))) for b in ids.split(_BATCH)
+    ]
     return "/".join(parts)
 
 

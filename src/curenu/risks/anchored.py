@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from curenu.data import Batch
 from curenu.errors import BadRequest
-from curenu.losses.bregman import Bregman
 from curenu.risks.anchor import OUTPUT_MEMORY, Anchor
 from curenu.risks.empirical import EmpiricalRisk
-from curenu.risks.source import Source
+from curenu.risks.risk import Risk, drawn
 from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
 
 __all__ = ["AnchoredRisk"]
@@ -20,7 +21,7 @@ __all__ = ["AnchoredRisk"]
 _FORGET_SHARE = 4  # a sample has at least one forget example for so many retained ones
 
 
-class AnchoredRisk(WeightedSum):
+class AnchoredRisk(Risk):
     """The retain objective as if theta0 had minimised the training objective exactly.
 
     A(theta) = (1/n_r) [Σ_{D_r} B_i + Σ_{D_f} (B_i − l_i)]
@@ -60,22 +61,20 @@ class AnchoredRisk(WeightedSum):
                 "the two parts of one objective, as `risk.split(forget)` gives them.",
             )
         retain.parameters.check(start)
+        self.ids = retain.ids
         self._start = start.clone()
-        self._forget, self._scale = forget.ids, 1.0 / retain.size
-        self._outputs = Anchor(retain.source, self._start, memory_budget)
-        decay = (1.0 + forget.size / retain.size) * retain.weight_decay
-        self._decay = start.mul(decay + limit)
-        terms = self._terms_of(retain.ids, self._forget)
-        super().__init__(
-            retain.source,
-            terms,
-            Quadratic(retain.weight_decay + limit, lambda: self._tilt(retain.source, terms)),
-        )
+        self._forget = forget.ids
+        self._mass = retain.mass  # what the retain set's mean is divided by
+        self._anchor = Anchor(retain.source, self._start, memory_budget)
+        share = forget.mass / retain.mass
+        self._scale = retain.weight_decay + limit
+        self._decay = start.mul(share * retain.weight_decay)
+        super().__init__(self._over_both(retain.ids, self._forget))
 
     @property
     def size(self) -> int:
         """How many retained examples the objective is over."""
-        return len(self._terms[0].ids)
+        return len(self.ids)
 
     @property
     def start(self) -> Tensor:
@@ -93,58 +92,46 @@ class AnchoredRisk(WeightedSum):
 
     def hold_out(self, size: int, generator: torch.Generator) -> tuple[Self, Self]:
         """(the objective without `size` retained examples, a sample over just those)."""
-        ids = self._terms[0].ids
         held, gone = self._both(size, generator)
-        return self._over(ids[~torch.isin(ids, held)], self._forget), self._over(held, gone)
+        rest = self.ids[~torch.isin(self.ids, held)]
+        return self._over(rest, self._forget), self._over(held, gone)
 
     def _both(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """`size` retained examples, and the forget examples that go with them."""
-        gone = max(1, size // _FORGET_SHARE, round(size * self._scale * len(self._forget)))
-        retained = _drawn(self._terms[0].ids, size, generator)
-        return retained, _drawn(self._forget, gone, generator)
+        share = len(self._forget) / len(self.ids)
+        gone = max(1, size // _FORGET_SHARE, round(size * share))
+        return drawn(self.ids, size, generator), drawn(self._forget, gone, generator)
 
     def _over(self, retained: Tensor, gone: Tensor) -> Self:
         other = copy.copy(self)
-        terms = other._terms = self._terms_of(retained, gone)
-        other._quadratic = Quadratic(self.weight_decay, lambda: self._tilt(self.source, terms))
+        other.ids = retained
+        other._sum = self._over_both(retained, gone)
         return other
 
-    def _terms_of(self, retained: Tensor, gone: Tensor) -> tuple[Term, ...]:
-        if self._outputs.source.evaluation.bregman is None:
-            return (Term(retained, 1.0 / len(retained), self._total),)
-        weight = self._scale * len(self._forget) / len(gone)
-        return (
-            Term(retained, 1.0 / len(retained), self._divergence),
-            Term(gone, weight, self._removal),
-        )
+    def _over_both(self, retained: Tensor, gone: Tensor) -> WeightedSum:
+        source = self._anchor.source
+        kept = 1.0 / source.mass(retained)
+        if not source.evaluation.shows_outputs:
+            terms = (Term(retained, kept, source.evaluation.total),)
+        else:
+            lost = source.mass(self._forget) / self._mass / source.mass(gone)
+            terms = (Term(retained, kept, self._divergence), Term(gone, lost, self._removal))
+        tilt = partial(self._tilt, terms, len(gone) == len(self._forget))
+        return WeightedSum(source, terms, Quadratic(self._scale, self._start, tilt))
 
-    def _tilt(self, source: Source, terms: tuple[Term, ...]) -> Tensor:
+    def _tilt(self, terms: tuple[Term, ...], whole: bool) -> Tensor:
         """What is taken off the gradient so that at theta0 it is the whole forget set's pull."""
-        if source.evaluation.bregman is not None and len(terms[1].ids) == len(self._forget):
+        source = self._anchor.source
+        if source.evaluation.shows_outputs and whole:
             return self._decay
-        surplus = terms if source.evaluation.bregman is None else terms[1:]
+        surplus = terms[1:] if source.evaluation.shows_outputs else terms
         excess = WeightedSum(source, surplus, Quadratic(0.0)).gradient(self._start)
-        return excess.add_(self._outputs.pull(self._forget, self._scale)).add_(self._decay)
+        return excess.add_(self._anchor.pull(self._forget, 1.0 / self._mass)).add_(self._decay)
 
-    def _total(self, outputs: Tensor, batch: Any, _: Tensor) -> Tensor:
-        return self._outputs.source.evaluation.total(outputs, batch)
-
-    def _divergence(self, outputs: Tensor, batch: Any, ids: Tensor) -> Tensor:
+    def _divergence(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Σ B_i over a batch of retained examples."""
-        return self._closed.divergence(outputs, self._outputs.of(batch, ids), batch)
+        return self._anchor.source.evaluation.divergence(outputs, self._anchor.of(batch), batch)
 
-    def _removal(self, outputs: Tensor, batch: Any, ids: Tensor) -> Tensor:
+    def _removal(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Σ (B_i − l_i) over a batch of forget examples, its value at theta0 subtracted."""
-        return self._closed.removal(outputs, self._outputs.of(batch, ids), batch)
-
-    @property
-    def _closed(self) -> Bregman:
-        closed = self._outputs.source.evaluation.bregman
-        assert closed is not None  # these heads are of losses in closed form only
-        return closed
-
-
-def _drawn(ids: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    if size >= len(ids):
-        return ids
-    return ids[torch.randperm(len(ids), generator=generator)[:size]].sort().values
+        return self._anchor.source.evaluation.removal(outputs, self._anchor.of(batch), batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -11,32 +11,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from curenu.checks import (
-    check_data_repeats,
-    check_loss_repeats,
-    check_product_dtype,
-    positions_of,
-)
+from curenu.checks import check_product_dtype, positions_of
 from curenu.cost import Meter
-from curenu.data.examples import Examples
+from curenu.data import Collate, Examples
 from curenu.errors import BadRequest
-from curenu.losses.loss import Evaluation, Loss, Reduction
+from curenu.losses import Loss, Reduction, Tokens
+from curenu.own_model import own_copy, unwrapped
 from curenu.parameters import ParameterSpace, Selection
+from curenu.risks.evaluation import Evaluation
 from curenu.risks.micro_batch_size import fastest_size
-from curenu.risks.source import Source, one_arithmetic
-from curenu.risks.weighted_sum import (
-    Head,
-    Quadratic,
-    Term,
-    WeightedSum,
-)
+from curenu.risks.risk import Risk, drawn
+from curenu.risks.source import Source
+from curenu.risks.trial import FEW, trial
+from curenu.risks.weighted_sum import Head, Quadratic, Term, WeightedSum
 
 __all__ = ["EmpiricalRisk"]
 
-_FEW = 32  # examples that are enough to see whether data and loss repeat
 
-
-class EmpiricalRisk(WeightedSum):
+class EmpiricalRisk(Risk):
     """Mean loss over examples plus weight decay: F = (1/n) Σ l_i + (lambda/2)|theta|².
 
     A function of the flat vector theta `[d]` of the moving parameters; the other parameters
@@ -67,7 +59,7 @@ class EmpiricalRisk(WeightedSum):
     def __init__(
         self,
         model: nn.Module,
-        dataset: Dataset[Any],
+        dataset: Dataset[Any] | DataLoader[Any],
         loss: Loss,
         *,
         weight_decay: float = 0.0,
@@ -75,36 +67,39 @@ class EmpiricalRisk(WeightedSum):
         micro_batch_size: int | Literal["auto"] = 256,
         product_dtype: torch.dtype | None = None,
         reduction: Reduction | None = None,
-        collate: Callable[[list[Any]], Any] | None = None,
+        collate: Collate | None = None,
+        weights: Tensor | Sequence[float] | None = None,
     ) -> None:
         if not 0 <= weight_decay < float("inf"):
             raise BadRequest(f"weight_decay is {weight_decay}.", "zero or a positive number.")
         word = isinstance(micro_batch_size, str)
         if micro_batch_size != "auto" if word else micro_batch_size < 1:
             raise BadRequest(f"micro_batch_size is {micro_batch_size!r}.", '1 or more, or "auto".')
+        model = unwrapped(model)
         parameters = ParameterSpace.of(model, only)
         check_product_dtype(product_dtype, parameters.dtype, parameters.device)
-        examples = Examples(dataset, collate, parameters.device)
-        frozen = copy.deepcopy(model).eval().requires_grad_(False)
-        self._start = parameters.flatten(dict(frozen.named_parameters()))
-        evaluation = Evaluation(frozen, loss, reduction).eval()
-        super().__init__(
-            Source(
-                parameters,
-                evaluation,
-                examples,
-                _FEW if word else int(micro_batch_size),
-                Meter(shared=True),
-                product_dtype,
-            ),
-            _mean(torch.arange(examples.size), evaluation),
-            Quadratic(float(weight_decay)),
+        examples = Examples(dataset, parameters.device, collate=collate, weights=weights)
+        own = own_copy(model, parameters.names)
+        self._start = parameters.flatten(dict(own.named_parameters()))
+        parameters.check_finite(self._start)
+        source = Source(
+            parameters,
+            Evaluation(own, loss, reduction).eval(),
+            examples,
+            FEW if word else int(micro_batch_size),
+            Meter(shared=True),
+            product_dtype,
+            seen=torch.zeros(examples.size, dtype=torch.bool),
         )
-        self._check()
+        self.ids = torch.arange(examples.size)
+        source = trial(source, self._start)
         if word:
-            chosen = fastest_size(self.source, self._terms[0], self._start)
-            self.source = replace(self.source, micro_batch_size=chosen)
-            self.source.measured["micro-batch size"] = chosen
+            term = Term(self.ids, 1.0 / examples.size, source.evaluation.total)
+            chosen = fastest_size(source, term, self._start)
+            source = replace(source, micro_batch_size=chosen)
+            source.measured["micro-batch size"] = chosen
+        self.weight_decay = float(weight_decay)
+        super().__init__(_mean(source, self.ids, self.weight_decay))
 
     @property
     def size(self) -> int:
@@ -112,9 +107,14 @@ class EmpiricalRisk(WeightedSum):
         return len(self.ids)
 
     @property
-    def ids(self) -> Tensor:
-        """Positions of the examples in the dataset, `[n]`."""
-        return self._terms[0].ids
+    def mass(self) -> float:
+        """What the sum over the examples is divided by: n, or the sum of what each counts."""
+        return self.source.mass(self.ids)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the trial pass found worth saying of model, loss and data."""
+        return self.source.measured.get("notes", ())
 
     @property
     def start(self) -> Tensor:
@@ -147,10 +147,7 @@ class EmpiricalRisk(WeightedSum):
 
     def sample(self, size: int, generator: torch.Generator) -> Self:
         """The objective over `size` examples drawn without replacement (all, if fewer)."""
-        if size >= self.size:
-            return self
-        chosen = torch.randperm(self.size, generator=generator)[:size]
-        return self._over(self.ids[chosen].sort().values)
+        return self if size >= self.size else self._over(drawn(self.ids, size, generator))
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Self]:
         """One epoch of shuffled batches of `size` examples, each an objective of its own."""
@@ -159,22 +156,31 @@ class EmpiricalRisk(WeightedSum):
 
     def term(self, weight: float = 1.0, head: Head | None = None) -> Term:
         """weight · mean of `head` over these examples; the training loss if None."""
-        own = self._terms[0]
-        return Term(own.ids, weight / len(own.ids), head or own.head)
+        return Term(self.ids, weight / self.mass, head or self.source.evaluation.total)
+
+    def centred(self, theta: Tensor) -> WeightedSum:
+        """The same objective less (lambda/2)|theta0|², its quadratic measured from theta0 `[d]`.
+
+        What a small step changes is then not lost beside the length of theta.
+        """
+        decay = self.weight_decay
+        quadratic = Quadratic(decay, theta, lambda: theta.mul(-decay))
+        return WeightedSum(self.source, (self.term(),), quadratic)
 
     def outputs(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Model outputs `[n, ...]` and targets `[n, ...]`, in the order of `ids`.
 
         For a `TokenCrossEntropy` n counts target tokens, example by example.
         """
-        named = self.parameters.unflatten(theta)
+        named = self.source.named(theta)
         collected: list[tuple[Tensor, Tensor]] = []
-        with torch.no_grad(), one_arithmetic():
+        with self.source.arithmetic(), torch.no_grad():
             for ids in self.ids.split(self.source.micro_batch_size):
-                batch = self.source.examples.batch(ids)
+                batch = self.source.batch(ids)
                 targets = self.source.evaluation.targets(batch)
-                collected.append((self.source.outputs(named, batch), targets))
-                self.meter.passed(len(ids))
+                shown = targets.classes if isinstance(targets, Tokens) else targets
+                collected.append((self.source.outputs(named, batch), shown))
+                self.meter.passed(batch.size)
         outputs, targets = zip(*collected, strict=True)
         return torch.cat(outputs), torch.cat(targets)
 
@@ -193,25 +199,18 @@ class EmpiricalRisk(WeightedSum):
 
     def _over(self, ids: Tensor) -> Self:
         other = copy.copy(self)
-        other._terms = _mean(ids, self.source.evaluation)
+        other.ids = ids
+        other._sum = _mean(self.source, ids, self.weight_decay)
         return other
 
-    def _check(self) -> None:
-        self.parameters.check_finite(self._start)
-        fetch, evaluation = self.source.examples.batch, self.source.evaluation
-        few = self.ids[: min(self.source.micro_batch_size, _FEW)]
-        check_data_repeats(lambda: fetch(few))
-        batch = fetch(few)
-        with torch.no_grad():
-            check_loss_repeats(lambda: evaluation.loss(evaluation(batch), batch).sum())
-        evaluation.settle(fetch, self.ids)
 
-
-def _mean(ids: Tensor, evaluation: Evaluation) -> tuple[Term, ...]:
-    return (
-        Term(
-            ids,
-            1.0 / len(ids),
-            lambda outputs, batch, _: evaluation.total(outputs, batch),
-        ),
-    )
+def _mean(source: Source, ids: Tensor, weight_decay: float) -> WeightedSum:
+    mass = source.mass(ids)
+    if not mass > 0:
+        raise BadRequest(
+            f"None of {len(ids)} examples has a target that counts: all are left out by "
+            "`ignore_index`, or weigh nothing.",
+            "examples that took part in training.",
+        )
+    term = Term(ids, 1.0 / mass, source.evaluation.total)
+    return WeightedSum(source, (term,), Quadratic(weight_decay))

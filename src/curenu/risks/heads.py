@@ -7,12 +7,12 @@ towards or away from the outputs of a fixed model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from curenu.data import Batch
 from curenu.errors import UnsupportedModel
 from curenu.risks.anchor import Anchor
 from curenu.risks.empirical import EmpiricalRisk
@@ -68,8 +68,8 @@ def mixed_batches(
 def cross_entropy_to(labels: Tensor) -> Head:
     """Cross-entropy to `labels` `[n]`, by position in the whole dataset, instead of targets."""
 
-    def head(outputs: Tensor, _: Any, ids: Tensor) -> Tensor:
-        wanted = labels[ids].to(outputs.device)
+    def head(outputs: Tensor, batch: Batch) -> Tensor:
+        wanted = labels[batch.ids].to(outputs.device)
         return functional.cross_entropy(outputs, wanted, reduction="sum")
 
     return head
@@ -82,9 +82,10 @@ def distilled(anchor: Anchor, target: Callable[[Tensor, Tensor], Tensor] | None 
     which some may be −∞. A sum over classes: never divided by their number.
     """
 
-    def head(outputs: Tensor, batch: Any, ids: Tensor) -> Tensor:
-        before = anchor.of(batch, ids)
-        q = (before if target is None else target(before, batch[1])).softmax(1)
+    def head(outputs: Tensor, batch: Batch) -> Tensor:
+        before = anchor.of(batch).to(outputs.dtype)
+        targets = anchor.source.evaluation.targets(batch)
+        q = (before if target is None else target(before, targets)).softmax(1)
         return functional.kl_div(outputs.log_softmax(1), q, reduction="sum")
 
     return head
@@ -94,17 +95,17 @@ def preference(anchor: Anchor, inverse_temperature: float) -> Head:
     """NPO's −(2/b) Σ log sigmoid(−b log(p(theta)/p(theta0))), with l = −log p of an example."""
     evaluation = anchor.source.evaluation
 
-    def head(outputs: Tensor, batch: Any, ids: Tensor) -> Tensor:
+    def head(outputs: Tensor, batch: Batch) -> Tensor:
         after = evaluation.each(outputs, batch)
-        rise = after - evaluation.each(anchor.of(batch, ids), batch)
+        rise = after - evaluation.each(anchor.of(batch), batch)
         return -2.0 / inverse_temperature * functional.logsigmoid(inverse_temperature * rise).sum()
 
     return head
 
 
 def need_classes(risk: EmpiricalRisk, method: str) -> None:
-    """Raise `UnsupportedModel` unless the loss is `"cross_entropy"` by name."""
-    if risk.source.evaluation.name != "cross_entropy":
+    """Raise `UnsupportedModel` unless the loss is cross-entropy of classes."""
+    if not risk.source.evaluation.of_classes:
         raise UnsupportedModel(
             f"{method} changes the labels or the predicted distribution of a classifier.",
             'loss="cross_entropy", or a method that works with any loss.',

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from curenu.autodiff.micro_batch import graph_bytes
 from curenu.checks import available_memory
 from curenu.cost import Meter
+from curenu.data import tensors_of
 from curenu.distributed import by_first, count
 from curenu.errors import UnsupportedModel
 from curenu.risks.source import Source
@@ -51,13 +51,13 @@ def _chosen(source: Source, term: Term, theta: Tensor, share: int, processes: in
 
 def _structure(source: Source, term: Term) -> Hashable:
     model = source.evaluation.model
-    leaves = pytree.tree_leaves(source.examples.batch(term.ids[:1]))
+    leaves = tensors_of(source.batch(term.ids[:1]).content)
     return (
         repr(model),
         tuple((name, tuple(p.shape), p.dtype) for name, p in model.named_parameters()),
         source.parameters.names,
-        source.evaluation.name,
-        tuple((tuple(x.shape[1:]), x.dtype) for x in leaves if isinstance(x, Tensor)),
+        source.evaluation.form.label,
+        tuple((tuple(x.shape[1:]), x.dtype) for x in leaves),
         source.product_dtype,
         str(source.parameters.device),
         torch.get_num_threads(),
@@ -78,7 +78,7 @@ def _fitting(source: Source, term: Term, theta: Tensor, share: int, free: int) -
 
 def _work(source: Source, term: Term, theta: Tensor) -> Callable[[int], None]:
     """What an erasure spends its time on, of so many examples in one micro-batch."""
-    kind = "hessian" if source.evaluation.bregman is None else "gauss_newton"
+    kind = "gauss_newton" if source.evaluation.shows_outputs else "hessian"
     vector = torch.linspace(-1.0, 1.0, len(theta)).to(theta)
 
     def work(size: int) -> None:

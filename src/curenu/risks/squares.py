@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils import _pytree as pytree
+from torch.func import grad, vmap
 
+from curenu.data import Batch, mapped
 from curenu.distributed import dealt, reduced
 from curenu.errors import UnsupportedModel
 from curenu.risks.empirical import EmpiricalRisk
-from curenu.risks.source import one_arithmetic
+from curenu.risks.source import Named
 
 __all__ = ["squared_gradients"]
 
@@ -31,24 +30,30 @@ def squared_gradients(risk: EmpiricalRisk, theta: Tensor) -> Tensor:
     total = torch.zeros_like(theta)
     chunk = max(1, _MEMORY // (theta.numel() * theta.element_size()))
 
-    def loss(named: dict[str, Tensor], one: Any) -> Tensor:
-        batch = pytree.tree_map(lambda part: part.unsqueeze(0), one)
-        outputs = functional_call(source.evaluation, named, (batch,))
-        return source.evaluation.total(outputs, batch)
+    def loss(named: Named, one: Any) -> Tensor:
+        alone = mapped(one, lambda part: part.unsqueeze(0))
+        batch = Batch(risk.ids[:1], alone)
+        return source.evaluation.total(source.outputs(named, batch), batch)
 
-    named = {f"model.{k}": v.detach() for k, v in risk.parameters.unflatten(theta).items()}
+    named = {name: tensor.detach() for name, tensor in source.named(theta).items()}
     each = vmap(grad(loss), in_dims=(None, 0))
-    with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
+    with source.bending():
         for ids in dealt(risk.ids, min(chunk, source.micro_batch_size)):
-            batch = source.examples.batch(ids)
-            if not isinstance(batch, list | tuple):
+            batch = source.batch(ids)
+            if not isinstance(batch.content, list | tuple):
                 raise UnsupportedModel(
                     "Gradients of single examples need (input, target) pairs.",
                     "a method without Fisher information.",
                 )
-            squares = [g.square().sum(0).flatten() for g in each(named, tuple(batch)).values()]
-            total += torch.cat(squares)
-            source.meter.passed(len(ids))
+            squares = [g.square() for g in each(named, tuple(batch.content)).values()]
+            if batch.weights is not None:
+                squares = [torch.tensordot(batch.weights.to(s), s, 1) for s in squares]
+            else:
+                squares = [square.sum(0) for square in squares]
+            total += torch.cat([square.flatten() for square in squares])
+            source.meter.passed(batch.size)
     source.meter.gradients += 1
-    risk._check_sum(reduced(total), theta)
-    return total.div_(risk.size)
+    reduced(total)
+    if not total.isfinite().all():
+        risk.value(theta)  # names the example at fault
+    return total.div_(risk.mass)

@@ -59,7 +59,7 @@ class TrainingTime:
         if self.total is None:
             few = risk.sample(_PROBED, generator)
             signs = torch.randint(2, theta.shape, generator=generator).to(theta).mul_(2).sub_(1)
-            kind = "hessian" if risk.source.evaluation.bregman is None else "gauss_newton"
+            kind = "gauss_newton" if risk.source.evaluation.shows_outputs else "hessian"
             bent = few.linearise(theta, curvature=kind, memory_budget=0, full_precision=True)
             product = bent @ signs
             mean = float(torch.dot(signs.double(), product.double())) / len(theta)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from curenu.autodiff.linearisation import Kind, Linearisation
 from curenu.autodiff.micro_batch import (
@@ -19,16 +18,19 @@ from curenu.autodiff.micro_batch import (
     graph_bytes,
     pieces_of,
 )
-from curenu.checks import check_curvature, floating_tensors
+from curenu.checks import check_curvature
 from curenu.cost import Meter
-from curenu.distributed import dealt, least, reduced
+from curenu.data import Batch
+from curenu.distributed import added, dealt, least, reduced
 from curenu.errors import IllPosed, UnsupportedModel
+from curenu.losses.form import widest
 from curenu.parameters import ParameterSpace
-from curenu.risks.source import Named, Source, one_arithmetic
+from curenu.risks.source import Named, Source
 
 __all__ = [
     "GRAPH_MEMORY",
     "Head",
+    "Measured",
     "Quadratic",
     "Term",
     "WeightedSum",
@@ -37,8 +39,8 @@ __all__ = [
 GRAPH_MEMORY = 2**30
 """Bytes of differentiated graphs kept between products unless asked otherwise."""
 
-Head = Callable[[Tensor, Any, Tensor], Tensor]
-"""(outputs on a batch, the batch, its ids) -> Σ f_i over it."""
+Head = Callable[[Tensor, Batch], Tensor]
+"""(outputs on a batch, the batch) -> Σ f_i over its examples."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ class Term:
 
 @dataclass(frozen=True)
 class Quadratic:
-    """(lambda/2)|theta|² − tilt·theta: the part of an objective that is not a sum.
+    """(scale/2)|theta − centre|² − tilt·(theta − centre) + constant: no sum over examples.
 
-    `linear` makes the tilt `[d]` when it is first needed: it may cost a pass.
+    Measured from its centre (None: the origin), so that small moves are not lost beside the
+    length of theta. `linear` makes the tilt `[d]` when it is first needed: it may cost a pass.
     """
 
-    weight_decay: float
+    scale: float
+    centre: Tensor | None = None
     linear: Callable[[], Tensor] | None = None
 
     @cached_property
@@ -65,17 +69,27 @@ class Quadratic:
         return None if self.linear is None else self.linear()
 
     def value(self, theta: Tensor) -> float:
-        wide = theta.double()
-        value = 0.5 * self.weight_decay * float(wide.square().sum())
-        return value if self.tilt is None else value - float(torch.dot(self.tilt.double(), wide))
+        moved = theta if self.centre is None else theta - self.centre
+        wide = moved.to(widest(theta.device))
+        value = 0.5 * self.scale * float(wide.square().sum())
+        return value if self.tilt is None else value - float(torch.dot(self.tilt.to(wide), wide))
 
     def add_gradient(self, theta: Tensor, total: Tensor) -> Tensor:
-        total.add_(theta, alpha=self.weight_decay)
+        total.add_(theta, alpha=self.scale)
+        if self.centre is not None:
+            total.add_(self.centre, alpha=-self.scale)
         return total if self.tilt is None else total.sub_(self.tilt)
 
 
+class Measured(NamedTuple):
+    """A value of an objective, and how far rounding of the outputs may have moved it."""
+
+    value: Tensor
+    rounding: float
+
+
 class WeightedSum:
-    """F(theta) = Σ_t w_t Σ_{i in t} f_{t,i}(theta) + (lambda/2)|theta|² − tilt·theta.
+    """F(theta) = Σ_t w_t Σ_{i in t} f_{t,i}(theta) + a quadratic in theta.
 
     Examples are streamed in micro-batches, so memory does not grow with their number, and
     weights are applied once per term, so nothing depends on the micro-batch size.
@@ -83,8 +97,8 @@ class WeightedSum:
 
     def __init__(self, source: Source, terms: tuple[Term, ...], quadratic: Quadratic) -> None:
         self.source = source
-        self._terms = terms
-        self._quadratic = quadratic
+        self.terms = terms
+        self.quadratic = quadratic
 
     @property
     def parameters(self) -> ParameterSpace:
@@ -93,42 +107,47 @@ class WeightedSum:
 
     @property
     def meter(self) -> Meter:
-        """Counts the work of this objective and of all drawn from the same source."""
+        """Counts the work of this sum and of all drawn from the same source."""
         return self.source.meter
-
-    @property
-    def dimension(self) -> int:
-        """d: how many parameters move."""
-        return self.parameters.dimension
-
-    @property
-    def weight_decay(self) -> float:
-        """lambda of the decay term, in value, gradient and product."""
-        return self._quadratic.weight_decay
 
     def value(self, theta: Tensor) -> Tensor:
         """F(theta), a float64 scalar `[]`; one forward pass over the examples."""
-        named = self.parameters.unflatten(theta)
-        total = torch.zeros((), dtype=torch.float64, device=theta.device)
-        with torch.no_grad(), one_arithmetic():
-            for term, batch, ids in self._stream():
-                total += term.weight * self._sum(term, named, batch, ids).double()
-                self.meter.passed(len(ids))
-        self._check_sum(reduced(total), theta)
-        return total + self._quadratic.value(theta)
+        total = self._forward(theta, lambda term, outputs, batch: term.head(outputs, batch))
+        return total + self.quadratic.value(theta)
+
+    def measure(self, theta: Tensor) -> Measured:
+        """F(theta) and its rounding: the outputs' own, carried through each head's derivative.
+
+        An output z is known to eps|z|; independent errors of that size change Σ w f by
+        w eps |z ∘ f'(z)|. Sums and heads are in float64 and add nothing to it.
+        """
+        eps = torch.finfo(theta.dtype).eps
+        squares = 0.0
+
+        def head(term: Term, outputs: Tensor, batch: Batch) -> Tensor:
+            nonlocal squares
+            with torch.enable_grad():
+                at = outputs.detach().requires_grad_()
+                value = term.head(at, batch)
+                slope = torch.autograd.grad(value, at)[0] if value.requires_grad else None
+            if slope is not None:
+                squares += float((term.weight * eps * slope * outputs).square().sum())
+            return value.detach()
+
+        total = self._forward(theta, head)
+        return Measured(total + self.quadratic.value(theta), added(squares) ** 0.5)
 
     def gradient(self, theta: Tensor) -> Tensor:
         """∇F(theta), `[d]`; one forward and one backward pass over the examples."""
         self.meter.gradients += 1
         total = torch.zeros_like(theta)
-        with one_arithmetic():
-            for term, batch, ids in self._stream():
+        with self.source.arithmetic():
+            for term, batch in self._stream():
                 named = self._leaves(theta)
-                leaves = list(named.values())
-                accumulate(total, self._slopes(term, named, batch, ids), leaves)
-                self.meter.passed(len(ids))
+                accumulate(total, self._slopes(term, named, batch), list(named.values()))
+                self.meter.passed(batch.size)
         self._check_sum(reduced(total), theta)
-        return self._quadratic.add_gradient(theta, total)
+        return self.quadratic.add_gradient(theta, total)
 
     def hvp(self, theta: Tensor, vector: Tensor) -> Tensor:
         """∇²F(theta)·vector, `[d]`; about three gradients' time."""
@@ -162,9 +181,9 @@ class WeightedSum:
         return Linearisation(
             stream,
             theta,
-            quadratic_value=self._quadratic.value(theta),
-            quadratic_gradient=lambda total: self._quadratic.add_gradient(theta, total),
-            weight_decay=self.weight_decay,
+            quadratic_value=self.quadratic.value(theta),
+            quadratic_gradient=lambda total: self.quadratic.add_gradient(theta, total),
+            weight_decay=self.quadratic.scale,
             meter=self.meter,
             kept=self._kept(theta, budget) if keeps else 0,
             product_dtype=lower,
@@ -188,6 +207,19 @@ class WeightedSum:
         self._check_sum(reduced(gradient), theta)
         check_curvature(gradient, reduced(product))
 
+    def _forward(self, theta: Tensor, head: Callable[[Term, Tensor, Batch], Tensor]) -> Tensor:
+        """Σ_t w_t Σ head over all micro-batches, the head in the widest type."""
+        self.parameters.check(theta)
+        total = torch.zeros((), dtype=widest(theta.device), device=theta.device)
+        with self.source.arithmetic(), torch.no_grad():
+            named = self.source.named(theta)
+            for term, batch in self._stream():
+                outputs = self.source.wide(self.source.outputs(named, batch))
+                total += term.weight * head(term, outputs, batch).to(total)
+                self.meter.passed(batch.size)
+        self._check_sum(reduced(total), theta)
+        return total
+
     def _micro_batches(
         self,
         theta: Tensor,
@@ -197,44 +229,44 @@ class WeightedSum:
         lower: torch.dtype | None = None,
     ) -> Iterator[MicroBatch]:
         """Each micro-batch, nothing computed yet."""
-        for term, batch, ids in self._stream(first):
-            if curvature != "hessian" and not self.source.evaluation.shows_outputs(batch):
-                raise UnsupportedModel(
-                    "The Gauss-Newton product needs outputs, and a loss on mappings hides them.",
-                    'curvature="hessian", `curenu.TokenCrossEntropy`, or (input, target) pairs.',
-                )
+        if curvature != "hessian" and not self.source.evaluation.shows_outputs:
+            raise UnsupportedModel(
+                "The Gauss-Newton product needs outputs, and a loss on mappings hides them.",
+                'curvature="hessian", `curenu.TokenCrossEntropy`, or (input, target) pairs.',
+            )
+        for term, batch in self._stream(first):
             yield replace(
-                self._micro_batch(term, theta, batch, ids, one),
+                self._micro_batch(term, theta, batch, one),
                 kind=curvature,
                 forward_mode=self._forward_mode(theta, lower),
             )
 
     def _micro_batch(
-        self, term: Term, theta: Tensor, batch: Any, ids: Tensor, one: Tensor | None = None
+        self, term: Term, theta: Tensor, batch: Batch, one: Tensor | None = None
     ) -> MicroBatch:
         """A term on a batch as a function of its parameters; no fused attention."""
         named = self._leaves(theta)
 
         def within(work: Callable[[], Any]) -> Any:
-            with one_arithmetic(), sdpa_kernel(SDPBackend.MATH):
+            with self.source.bending():
                 return self.source.under(named, work)
 
         def forward(pieces: list[Tensor]) -> Tensor:
             return self.source.outputs(dict(zip(named, pieces, strict=True)), batch)
 
         def head(outputs: Tensor) -> Tensor:
-            loss = term.weight * term.head(outputs, batch, ids)
+            loss = term.weight * term.head(outputs, batch)
             return loss if one is None else one * loss
 
         def one_by_one(pieces: list[Tensor], row: Tensor) -> Tensor:
-            return self.source.outputs(
-                dict(zip(named, pieces, strict=True)), (row.unsqueeze(0),)
-            ).squeeze(0)
+            alone = replace(batch, content=(row.unsqueeze(0), None))
+            return self.source.outputs(dict(zip(named, pieces, strict=True)), alone).squeeze(0)
 
-        apart = not isinstance(batch, Mapping) and isinstance(batch[0], Tensor)
-        each = (batch[0], one_by_one) if apart else None
+        content = batch.content
+        apart = isinstance(content, list | tuple) and isinstance(content[0], Tensor)
+        each = (content[0], one_by_one) if apart and self.source.evaluation.shows_outputs else None
         return MicroBatch(
-            list(named.values()), forward, head, len(ids), within, each=each, weight=term.weight
+            list(named.values()), forward, head, batch.size, within, each=each, weight=term.weight
         )
 
     def _forward_mode(self, theta: Tensor, lower: torch.dtype | None = None) -> bool:
@@ -246,9 +278,8 @@ class WeightedSum:
         known = self.source.measured
         key = "forward mode" if lower is None else ("forward mode", lower)
         if key not in known:
-            term = self._terms[0]
-            ids = term.ids[:1]
-            batch = self._micro_batch(term, theta, self.source.examples.batch(ids), ids)
+            term = self.terms[0]
+            batch = self._micro_batch(term, theta, self.source.batch(term.ids[:1]))
             trial = torch.linspace(-1.0, 1.0, len(theta)).to(theta)
             pieces = pieces_of(trial, batch.leaves)
             pushing = replace(batch, forward_mode=True)
@@ -259,34 +290,35 @@ class WeightedSum:
 
     def _kept(self, theta: Tensor, budget: int) -> int:
         """How many micro-batches' graphs fit in a budget, by the size of the first one's."""
-        key = "graph", min(self.source.micro_batch_size, len(self._terms[0].ids))
+        key = "graph", min(self.source.micro_batch_size, len(self.terms[0].ids))
         known = self.source.measured
         if key not in known:
             batch = next(self._micro_batches(theta, "hessian", 0), None)
             known[key] = 0 if batch is None else graph_bytes(batch.differentiate)
         return least(budget // max(1, known[key]))
 
-    def _slopes(self, term: Term, named: Named, batch: Any, ids: Tensor) -> Pieces:
+    def _slopes(self, term: Term, named: Named, batch: Batch) -> Pieces:
         """Derivatives of a term on a batch by the named leaves."""
 
         def work() -> Pieces:
-            loss = term.weight * self._sum(term, named, batch, ids)
+            loss = term.weight * term.head(self.source.outputs(named, batch), batch)
+            if not loss.requires_grad:  # no parameter was reached: an expert, a dead branch
+                return [None] * len(named)
             return torch.autograd.grad(loss, list(named.values()), allow_unused=True)
 
         return self.source.under(named, work)
 
-    def _sum(self, term: Term, named: Named, batch: Any, ids: Tensor) -> Tensor:
-        return term.head(self.source.outputs(named, batch), batch, ids)
-
-    def _stream(self, first: int = 0) -> Iterator[tuple[Term, Any, Tensor]]:
-        for term in self._terms:
+    def _stream(self, first: int = 0) -> Iterator[tuple[Term, Batch]]:
+        for term in self.terms:
             parts = dealt(term.ids, self.source.micro_batch_size)
+            if parts[first:]:
+                self.source.examples.prefetch(torch.cat(parts[first:]))
             for ids in parts[first:]:
-                yield term, self.source.examples.batch(ids), ids
+                yield term, self.source.batch(ids)
             first = max(0, first - len(parts))
 
     def _leaves(self, theta: Tensor) -> Named:
-        named = self.parameters.unflatten(theta.detach())
+        named = self.source.named(theta.detach())
         return {name: piece.detach().requires_grad_() for name, piece in named.items()}
 
     def _check_sum(self, total: Tensor, theta: Tensor) -> None:
@@ -294,17 +326,15 @@ class WeightedSum:
         if total.isfinite().all():
             return
         self.parameters.check_finite(theta)
-        named = self.parameters.unflatten(theta)
-        for term in self._terms:
+        named = self.source.named(theta)
+        for term in self.terms:
             for example in term.ids.split(1):
-                batch = self.source.examples.batch(example)
-                place = f"at example {int(example)}"
-                if not all(tensor.isfinite().all() for tensor in floating_tensors(batch)):
-                    raise IllPosed(f"NaN or Inf in the data {place}.", "cleaning or removing it.")
-                with torch.no_grad():
-                    if not self._sum(term, named, batch, example).isfinite():
+                batch = self.source.batch(example)
+                with self.source.arithmetic(), torch.no_grad():
+                    outputs = self.source.wide(self.source.outputs(named, batch))
+                    if not term.head(outputs, batch).isfinite():
                         raise IllPosed(
-                            f"The loss is NaN or Inf {place}.",
+                            f"The loss is NaN or Inf at example {int(example)}.",
                             "a loss bounded on this data, smaller weights, or float64.",
                         )
         raise IllPosed(

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from curenu.data import Examples
 from curenu.errors import BadRequest, IllPosed
-from curenu.losses import Loss, mean_loss
-from curenu.risks import TrainingTime
+from curenu.losses import Loss
+from curenu.risks import EmpiricalRisk, TrainingTime, training_loss
 
 __all__ = ["Progress", "Recipe", "train"]
 
@@ -81,9 +80,8 @@ def train(
     done, steps in all). Raises `BadRequest` for a loss that is neither a mean nor a sum over
     examples, `IllPosed` when it becomes NaN or Inf.
     """
-    device = next(model.parameters()).device
-    examples = Examples(dataset, None, device)
-    chosen = torch.arange(examples.size) if ids is None else torch.as_tensor(ids)
+    risk = EmpiricalRisk(model, dataset, loss, micro_batch_size=recipe.batch_size)
+    chosen = risk.ids if ids is None else torch.as_tensor(ids)
     moving = [p for p in model.parameters() if p.requires_grad]
     optimizer = _optimizer(moving, recipe)
     total = recipe.steps(len(chosen))
@@ -93,13 +91,13 @@ def train(
             0.5 * (1 + math.cos(math.pi * step / total)) if recipe.schedule == "cosine" else 1.0
         ),
     )
-    evaluate = mean_loss(model, loss, examples.batch, chosen)
+    evaluate = training_loss(risk, model)
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         for done, batch_ids in enumerate(_shuffled(chosen, recipe, generator), start=1):
             optimizer.zero_grad(set_to_none=True)
-            value = evaluate(examples.batch(batch_ids))
+            value = evaluate(batch_ids)
             if not math.isfinite(float(value.detach())):
                 raise IllPosed(
                     f"The training loss is {float(value.detach())} at step {done}.",

@@ -1,0 +1,79 @@
+"""A user's own function as a loss: of outputs and targets, or of the model and a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from curenu.errors import BadRequest, UnsupportedModel
+from curenu.losses.form import Form, weighted
+
+__all__ = ["FunctionOfModel", "FunctionOfOutputs"]
+
+
+@dataclass(frozen=True)
+class FunctionOfOutputs(Form):
+    """A callable (outputs, targets) -> a scalar, or one value an example, `[b]`.
+
+    `reduction` says what the scalar is, once it was measured: a mean over the examples, their
+    sum, or `"none"` for values an example. Divergences are found by differentiating it.
+    """
+
+    reduction: Any = None
+    function: Callable[[Any, Any], Tensor] = None  # type: ignore[assignment]
+
+    label: ClassVar[str] = "a function of outputs and targets"
+
+    def given(self, outputs: Any, targets: Any) -> Tensor:
+        """What the function returns."""
+        loss = self.function(outputs, targets)
+        if not isinstance(loss, Tensor):
+            raise BadRequest(f"The loss returned a {type(loss).__name__}.", "a tensor: [], or [b].")
+        return loss
+
+    def each(self, outputs: Tensor, targets: Any) -> Tensor:
+        loss = self.given(outputs, targets)
+        return super().each(outputs, targets) if loss.ndim != 1 else loss
+
+    def sum(self, outputs: Tensor, targets: Any, weights: Tensor | None = None) -> Tensor:
+        loss = self.given(outputs, targets)
+        if weights is not None:
+            if loss.ndim != 1:
+                raise UnsupportedModel(
+                    "Weights of single examples need a loss of single examples.",
+                    "a loss that returns one value per example, or one known by name.",
+                )
+            return weighted(loss, weights)
+        if loss.ndim:
+            return loss.sum()
+        return loss * len(outputs) if self.reduction == "mean" else loss
+
+
+@dataclass(frozen=True)
+class FunctionOfModel(Form):
+    """A callable (model, batch) -> a scalar, or one value an example; outputs stay hidden.
+
+    Its `forward` in an `Evaluation` gives the loss itself, so that nothing can be said of the
+    outputs: no divergence from an anchor, no Gauss-Newton products.
+    """
+
+    reduction: Any = None
+    function: Callable[[Any, Any], Tensor] = None  # type: ignore[assignment]
+
+    label: ClassVar[str] = "a function of the model and a batch"
+
+    def scaled(self, loss: Tensor, size: int, weights: Tensor | None = None) -> Tensor:
+        """The sum over `size` examples, `[]`, of what the function returned."""
+        if weights is not None:
+            if loss.ndim != 1:
+                raise UnsupportedModel(
+                    "Weights of single examples need a loss of single examples.",
+                    "a loss that returns one value per example.",
+                )
+            return weighted(loss, weights)
+        if loss.ndim:
+            return loss.sum()
+        return loss * size if self.reduction == "mean" else loss

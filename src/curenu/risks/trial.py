@@ -1,0 +1,381 @@
+"""The trial pass: what must hold of data, model and loss, found out on a few examples first.
+
+Every trouble that a user's data, model or loss can make becomes an error of `curenu.errors` here,
+before anything is computed; what is settled for the user is said in `notes`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from curenu.data import Batch, floating_tensors, same
+from curenu.errors import BadRequest, CurenuError, NotDeterministic, UnsupportedModel
+from curenu.losses import CrossEntropy, Form, FunctionOfModel, FunctionOfOutputs
+from curenu.losses.form import widest
+from curenu.risks.evaluation import Evaluation
+from curenu.risks.source import Named, Source
+
+__all__ = ["FEW", "READ_WHOLE", "trial"]
+
+FEW = 32
+"""Examples that are enough to see whether data, model and loss repeat and fit together."""
+
+READ_WHOLE = 16_384
+"""Data sets of at most so many items are read and looked at as a whole before any work."""
+
+_ALONE = 8  # examples, spread over the data, whose losses are compared alone and together
+_MOST = 64  # of a user's function, whose scale is also looked at in a full micro-batch
+
+
+def trial(source: Source, theta: Tensor) -> Source:
+    """`source` with what was settled; raises for what cannot be used.
+
+    In order: items by position, repeated reading, how the model is called and in which type, what
+    it returns, whether it writes into its parameters or draws random numbers, targets beside
+    outputs, what a mean divides by, whether an example's loss depends on its batch. A few
+    micro-batches, forward only. Tensors in memory and small data sets are looked at whole.
+    """
+    examples, evaluation = source.examples, source.evaluation
+    few = _spread(torch.arange(examples.size), min(FEW, source.micro_batch_size))
+    batch = _read_twice(source, few)
+    source.check(batch)
+    evaluation.fit(batch)
+    types = {n: p.dtype for n, p in evaluation.model.named_parameters()}
+    if any(types[name] != source.parameters.dtype for name in source.parameters.names):
+        source.measured["types"] = types
+    notes: list[str] = []
+    named = source.parameters.unflatten(theta)
+    with source.arithmetic(), torch.no_grad():
+        outputs = _called(source, named, batch, notes)
+        source.measured["writes"] = _writes(source, theta, batch)
+        outputs = _as_outputs(source, theta, batch, outputs, notes)
+        _check_repeats(source, theta, batch)
+        if evaluation.shows_outputs:
+            _check_layout(source, batch, outputs)
+        source = _counted(source, batch, outputs)
+        _settle(source, theta)
+    _look_at_all(source)
+    notes.append(_form_note(evaluation))
+    source.measured["notes"] = (*source.measured.get("notes", ()), *notes)
+    return source
+
+
+def _spread(ids: Tensor, count: int) -> Tensor:
+    """`count` of `ids` at equal distances, the first and the last among them."""
+    if len(ids) <= count:
+        return ids
+    places = torch.linspace(0, len(ids) - 1, max(count, 2)).round().long()[-count:]
+    return ids[places]
+
+
+def _read_twice(source: Source, few: Tensor) -> Batch:
+    """The examples at `few`; `NotDeterministic` if reading them again gives others."""
+    first, second = (source.examples.batch(few, fresh=True) for _ in range(2))
+    if not same(first.content, second.content):
+        raise NotDeterministic(
+            "The dataset returns different data for the same example.",
+            "switching off random augmentation, or a dataset of fixed examples.",
+        )
+    return first
+
+
+def _called(source: Source, named: Named, batch: Batch, notes: list[str]) -> Any:
+    """The model's outputs on its first batch, once it is clear how it is called."""
+    evaluation, tried = source.evaluation, []
+    for calling, dtype in _ways(evaluation, batch, source.parameters.dtype):
+        evaluation.calling, evaluation.dtype = calling, dtype
+        try:
+            outputs = source.outputs({n: t.clone() for n, t in named.items()}, batch)
+        except CurenuError:
+            raise
+        except Exception as error:  # whatever the user's model raises
+            tried.append(error)
+            continue
+        if dtype is not None:
+            notes.append(f"floating inputs are cast to {str(dtype).removeprefix('torch.')}")
+        return outputs
+    message = str(tried[0]).strip().splitlines() or [""]
+    raise UnsupportedModel(
+        f"The model or the loss does not take the examples: {type(tried[0]).__name__}: "
+        f"{message[0]}",
+        "the data set, `collate=` and loss of training; inputs of the model's type "
+        f"({str(source.parameters.dtype).removeprefix('torch.')}) on its device.",
+    ) from tried[0]
+
+
+def _ways(evaluation: Evaluation, batch: Batch, dtype: torch.dtype) -> list[tuple[Any, Any]]:
+    """(how the model is called, what floating inputs are cast to), the plain one first."""
+    callings: list[Any] = ["one"]
+    if evaluation.shows_outputs and evaluation.tokens is None:
+        inputs = evaluation.inputs(batch.content)
+        if isinstance(batch.content, Mapping):
+            callings = ["keywords"]
+        elif isinstance(inputs, Mapping):
+            callings = ["one", "keywords"]
+        elif isinstance(inputs, list | tuple):
+            callings = ["one", "positional"]
+    other = any(tensor.dtype != dtype for tensor in floating_tensors(batch.content))
+    return [(calling, None) for calling in callings] + [(c, dtype) for c in callings if other]
+
+
+def _writes(source: Source, theta: Tensor, batch: Batch) -> bool:
+    """Whether the model writes into the parameters it is called with, as `max_norm` does."""
+    given = {name: t.clone() for name, t in source.parameters.unflatten(theta).items()}
+    source.outputs(given, batch)
+    kept = source.parameters.unflatten(theta)
+    return any(not torch.equal(given[name], kept[name]) for name in given)
+
+
+def _as_outputs(source: Source, theta: Tensor, batch: Batch, outputs: Any, notes: list[str]) -> Any:
+    """Outputs that are one tensor, or a loss that hides them."""
+    evaluation = source.evaluation
+    function = isinstance(evaluation.form, FunctionOfOutputs)
+    if isinstance(outputs, Tensor):
+        first_axis = outputs.ndim > 0 and len(outputs) == batch.size
+        if first_axis or not function:
+            return outputs
+    named = (isinstance(outputs, Mapping) and "logits" in outputs) or hasattr(outputs, "logits")
+    if named and not function and evaluation.shows_outputs:
+        evaluation.picks = True
+        notes.append("`logits` are taken of what the model returns")
+        return evaluation.shown(outputs)
+    if function:
+        evaluation.hide()
+        notes.append("outputs are not one tensor with an example a row: the loss hides them")
+        return source.outputs(source.named(theta), batch)
+    raise UnsupportedModel(
+        f"The model returns a {type(outputs).__name__}, and {evaluation.form.label} needs one "
+        "tensor.",
+        "a loss of your own (outputs, targets) that picks it, or a model that returns it alone.",
+    )
+
+
+def _check_repeats(source: Source, theta: Tensor, batch: Batch) -> None:
+    """Raise `NotDeterministic` if the same batch twice gives different losses."""
+    first, second = (
+        source.evaluation.total(source.outputs(source.named(theta), batch), batch).double()
+        for _ in range(2)
+    )
+    if not torch.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True):
+        raise NotDeterministic(
+            f"The model gives {float(first):.9g}, then {float(second):.9g} on the same batch "
+            "in evaluation mode.",
+            "dropout as a module, or `functional.dropout(x, training=self.training)`: dropout "
+            "or noise that ignores `.eval()` was left on.",
+        )
+
+
+def _check_layout(source: Source, batch: Batch, outputs: Tensor) -> None:
+    """Targets beside outputs, and log-probabilities where the loss needs them."""
+    evaluation, form = source.evaluation, source.evaluation.form
+    if evaluation.tokens is not None:
+        return
+    if outputs.ndim == 0 or len(outputs) != batch.size:
+        raise UnsupportedModel(
+            f"{batch.size} examples give outputs {list(outputs.shape)}.",
+            "outputs whose first axis is the example; for language models "
+            "`curenu.TokenCrossEntropy`.",
+        )
+    targets = evaluation.targets(batch)
+    if isinstance(targets, Tensor) and (targets.ndim == 0 or len(targets) != batch.size):
+        raise BadRequest(
+            f"{batch.size} examples collate to targets {list(targets.shape)}.",
+            "a `collate` that keeps every example it is given.",
+        )
+    form.check_outputs(outputs, targets)
+    source.measured["width"] = outputs.shape[1] if form.of_classes else None
+    form.check_targets(targets, source.measured["width"])
+    if evaluation.log_likelihood and outputs.logsumexp(1).abs().max() > 1e-3:
+        raise UnsupportedModel(
+            "`NLLLoss` on outputs that are no log-probabilities.",
+            "`nn.CrossEntropyLoss()` on logits, or a log-softmax at the end of the model.",
+        )
+
+
+def _counted(source: Source, batch: Batch, outputs: Any) -> Source:
+    """What every example adds to the denominator: one number, or one an example."""
+    evaluation, examples = source.evaluation, source.examples
+    count = evaluation.form.count(outputs) if evaluation.shows_outputs else 1.0
+    source.measured["count"] = count
+    own = None
+    if evaluation.shows_outputs and evaluation.tokens is None:
+        own = evaluation.form.counts(evaluation.targets(batch))
+    in_memory = len(examples.tensors) == 2
+    plain = own is not None and evaluation.targets(batch).ndim == 1
+    plain = plain and getattr(evaluation.form, "weight", None) is None
+    if plain and not in_memory and examples.size > READ_WHOLE:
+        source.measured["all count"] = True  # `Source.check` refuses a target that does not
+        own = None
+    if own is None:
+        if examples.weights is None:
+            return source
+        return replace(source, counts=(examples.weights.double() * count).cpu())
+    counts = torch.empty(examples.size, dtype=torch.float64)
+    if in_memory:
+        counts = _counts(evaluation.form, examples.tensors[1]).double().cpu()
+    else:
+        for ids in torch.arange(examples.size).split(max(FEW, source.micro_batch_size)):
+            read = source.batch(ids)
+            counts[ids] = _counts(evaluation.form, evaluation.targets(read)).double().cpu()
+    if examples.weights is not None:
+        counts = counts * examples.weights.double().cpu()
+    if counts.min() == counts.max() and examples.weights is None and counts[0] == count:
+        return source
+    return replace(source, counts=counts)
+
+
+def _counts(form: Form, targets: Tensor) -> Tensor:
+    counts = form.counts(targets)
+    assert counts is not None  # the caller has seen that they vary
+    return counts
+
+
+def _settle(source: Source, theta: Tensor) -> None:
+    """Whether the loss of examples together is the sum, or the mean, of theirs alone.
+
+    On examples spread over the data, over its classes, and in a full micro-batch: a mean that
+    divides by anything else than their number (class weights) shows there.
+    """
+    form = source.evaluation.form
+    everyone = torch.arange(source.examples.size)
+    few = _varied(source, _spread(everyone, _ALONE))
+    named = source.named(theta)
+    alone = [_given(source, named, one) for one in few.split(1)]
+    own = isinstance(form, FunctionOfOutputs | FunctionOfModel)
+    if not own:
+        together = _given(source, named, few)
+        _compare(source, few, float(sum(float(a) for a in alone)), float(together))
+        return
+    joint = _given(source, named, few)
+    if joint.ndim:
+        if joint.shape != (len(few),):
+            raise BadRequest(
+                f"The loss of {len(few)} examples has shape {list(joint.shape)}.",
+                "return a scalar, or one value per example.",
+            )
+        _declare(source, "none")
+        _compare(source, few, float(sum(a.double().sum() for a in alone)), float(joint.sum()))
+    else:
+        _declare(source, _reduction(form.reduction, alone, joint))
+        for size in (2, 5, 11):  # a draw whose make-up differs from that of the whole
+            part = few[torch.arange(size) % len(few)] if len(few) >= size else None
+            if part is not None:
+                _same_scale(source, named, part)
+        full = _spread(everyone, min(source.micro_batch_size, _MOST))
+        if len(full) > len(few):
+            _same_scale(source, named, full)
+    source.measured["widens"] = _widens(source, named, few)
+
+
+def _given(source: Source, named: Named, ids: Tensor) -> Tensor:
+    """The loss of the examples at `ids`: as a user's function returns it, else their sum."""
+    batch = replace(source.batch(ids), weights=None)
+    evaluation, form = source.evaluation, source.evaluation.form
+    outputs = source.outputs(named, batch)
+    if isinstance(form, FunctionOfModel):
+        return outputs
+    if isinstance(form, FunctionOfOutputs):
+        return form.given(outputs, evaluation.targets(batch))
+    return evaluation.total(source.wide(outputs), batch)
+
+
+def _declare(source: Source, reduction: str) -> None:
+    source.evaluation.form = replace(source.evaluation.form, reduction=reduction)  # type: ignore[arg-type]
+
+
+def _reduction(declared: Any, alone: list[Tensor], joint: Tensor) -> str:
+    """Sum or mean, as measured; as declared where both fit (losses of zero)."""
+    total = sum(float(loss.double().sum()) for loss in alone)
+    count, scale = len(alone), sum(float(loss.double().abs().sum()) for loss in alone)
+    expected = {"sum": total, "mean": total / count}
+    slack = 1e-3 * scale / count
+    fitting = [name for name, value in expected.items() if abs(float(joint) - value) <= slack]
+    if declared in fitting:
+        return declared
+    if declared in (None, "none") and (len(fitting) == 1 or (fitting and scale == 0.0)):
+        return fitting[-1]
+    raise BadRequest(
+        f"The loss of {count} examples together, {float(joint):.6g}, is not the "
+        f"{declared or 'sum or mean'} of their losses alone, {total:.6g} in sum.",
+        "a loss that is a plain mean or sum over examples, or one value per example; class "
+        "weights by `nn.CrossEntropyLoss(weight=...)` itself, tokens by "
+        "`curenu.TokenCrossEntropy`.",
+    )
+
+
+def _same_scale(source: Source, named: Named, ids: Tensor) -> None:
+    alone = [_given(source, named, one) for one in ids.split(1)]
+    _reduction(source.evaluation.form.reduction, alone, _given(source, named, ids))
+
+
+def _compare(source: Source, ids: Tensor, alone: float, together: float) -> None:
+    """Raise `UnsupportedModel` when an example's loss depends on which others are beside it."""
+    wide = source.parameters.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
+    slack = 2e-2 if wide or source.measured.get("types") else 1e-3
+    if not math.isfinite(alone) or not math.isfinite(together):
+        return  # named when it is computed
+    if abs(alone - together) > slack * max(abs(alone), abs(together)) + 1e-6 * len(ids):
+        raise UnsupportedModel(
+            f"The losses of {len(ids)} examples are {alone:.6g} alone and {together:.6g} "
+            "together: an example's loss depends on the others in its batch.",
+            "batch norm in eval mode, padding that is masked, no contrast between the members "
+            "of a batch.",
+        )
+
+
+def _varied(source: Source, few: Tensor) -> Tensor:
+    """The examples `few`, with one of every class beside where classes are in memory."""
+    whole = source.examples.tensors
+    targets = whole[1] if len(whole) == 2 else None
+    if targets is None or targets.is_floating_point() or targets.ndim != 1:
+        return few
+    classes = targets.unique()
+    if len(classes) > FEW:
+        return few
+    first = [int((targets == one).nonzero()[0]) for one in classes]
+    return torch.unique(torch.cat([few, torch.tensor(first)]))
+
+
+def _widens(source: Source, named: Named, ids: Tensor) -> bool:
+    """Whether a user's function takes outputs in the widest type beside its own targets."""
+    batch, form = source.batch(ids), source.evaluation.form
+    if not isinstance(form, FunctionOfOutputs):
+        return False
+    outputs = source.outputs(named, batch)
+    wide = outputs.to(widest(outputs.device)) if outputs.is_floating_point() else outputs
+    try:
+        form.given(wide, source.evaluation.targets(batch))
+    except Exception:  # whatever the user's function raises
+        return False
+    return True
+
+
+def _look_at_all(source: Source) -> None:
+    """Every example where that is cheap: tensors at once, small data sets by reading them."""
+    examples = source.examples
+    everyone = torch.arange(examples.size)
+    whole = examples.tensors
+    if len(whole) == 2 and source.evaluation.tokens is None:
+        for ids in everyone.split(max(1024, source.micro_batch_size)):
+            source.batch(ids)
+    elif examples.size <= READ_WHOLE:
+        examples.prefetch(everyone)
+        for ids in everyone.split(max(FEW, source.micro_batch_size)):
+            source.batch(ids)
+
+
+def _form_note(evaluation: Evaluation) -> str:
+    form = evaluation.form
+    if isinstance(form, CrossEntropy) and evaluation.log_likelihood:
+        return "loss: cross-entropy, as the negative log-likelihood of log-probabilities"
+    if form.closed:
+        return f"loss: {form.label}, in closed form"
+    if evaluation.shows_outputs:
+        return f"loss: {form.label}, its divergence found by differentiating it"
+    return f"loss: {form.label}, outputs hidden: the tilted objective and Hessian products"
