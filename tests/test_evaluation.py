@@ -98,12 +98,12 @@ def test_an_evaluation_needs_an_erasure_and_two_oracles(session: Session, tmp_pa
 def test_an_estimate_grows_with_the_plan_and_knows_its_vectors() -> None:
     problem = mlp()
     risk = EmpiricalRisk(problem.model, problem.dataset, problem.loss)
-    small = estimate(risk, Plan(examples=100, vectors=2, curvature=True))
-    large = estimate(risk, Plan(examples=100_000, vectors=2, curvature=True))
+    small = estimate(risk, Plan(examples=100, vectors=2, curvature="hessian"))
+    large = estimate(risk, Plan(examples=100_000, vectors=2, curvature="hessian"))
     assert large.seconds > 20 * small.seconds > 0
-    more = estimate(risk, Plan(examples=100, vectors=12, curvature=True))
+    more = estimate(risk, Plan(examples=100, vectors=12, curvature="hessian"))
     assert more.bytes - small.bytes == 10 * risk.dimension * 8
-    dense = estimate(risk, Plan(examples=100, vectors=2, matrices=3, curvature=True))
+    dense = estimate(risk, Plan(examples=100, vectors=2, matrices=3, curvature="hessian"))
     assert dense.bytes - small.bytes == 3 * 8 * risk.dimension**2
     first_order = estimate(risk, Plan(examples=100, vectors=2))
     assert first_order.bytes < small.bytes

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
+from torch.utils.data import DataLoader, IterableDataset
 
-from curenu.errors import BadRequest, IllPosed, NotDeterministic, UnsupportedModel
+from curenu.errors import BadRequest, IllPosed, UnsupportedModel
 
 __all__ = [
     "available_memory",
     "check_curvature",
-    "check_data_repeats",
-    "check_loss_repeats",
     "check_product_dtype",
-    "floating_tensors",
     "positions_of",
     "size_of",
 ]
 
 
 def positions_of(
-    forget: Sequence[Hashable] | Tensor,
+    forget: Any,
     size: int,
     *,
     ids: Sequence[Hashable] | None = None,
@@ -35,12 +32,14 @@ def positions_of(
 ) -> list[int]:
     """Sorted positions of the examples to forget, out of `size`.
 
-    `ids` names the examples (positions by default); `erased` are positions already gone.
+    `forget` is a sequence, set, array or tensor of ids, or a mask: `size` booleans. `ids` names
+    the examples (positions by default); `erased` are positions already gone.
 
     Raises `BadRequest` for an empty request, unknown, repeated or already erased ids, and
     for a request that leaves nothing to retain.
     """
-    wanted = forget.tolist() if isinstance(forget, Tensor) else list(forget)
+    wanted = _listed(forget, size, "forget")
+    ids = None if ids is None else _listed(ids, size, "ids")
     if not wanted:
         raise BadRequest("The forget set is empty.", "ids of at least one example.")
     places = _places(wanted, size, ids)
@@ -72,9 +71,40 @@ def positions_of(
     return positions
 
 
+def _listed(given: Any, size: int, name: str) -> list[Any]:
+    """Ids in whatever holds them, as a list; a mask as the positions that it marks."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise BadRequest(
+            f"{name}={given!r} is one id, and a list of them is needed.", f"{name}=[{given!r}]."
+        )
+    if hasattr(given, "tolist"):  # a tensor or an array
+        if given.ndim == 2 and given.shape[1] == 1:
+            given = given[:, 0]  # as `nonzero()` gives it
+        if given.ndim != 1:
+            raise BadRequest(f"{name} has shape {list(given.shape)}.", "one axis: a list of ids.")
+        given = given.tolist()
+    found = [one.item() if isinstance(one, Tensor) and one.ndim == 0 else one for one in given]
+    if found and all(isinstance(one, bool) for one in found) and name == "forget":
+        if len(found) != size:
+            raise BadRequest(
+                f"A mask of {len(found)} entries for {size} examples.", "one entry an example."
+            )
+        return [place for place, marked in enumerate(found) if marked]
+    for one in found:
+        if not isinstance(one, Hashable):
+            raise BadRequest(
+                f"{name} holds {one!r}, a {type(one).__name__}, which cannot name an example.",
+                "numbers, words or tuples.",
+            )
+    return found
+
+
 def size_of(dataset: Any) -> int:
     """How many examples a map-style dataset has; `BadRequest` for any other or none."""
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+    if isinstance(dataset, DataLoader):
+        dataset = dataset.dataset
+    reads = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if isinstance(dataset, IterableDataset) or not reads:
         raise BadRequest(
             f"{type(dataset).__name__} has no length or no items by position.",
             "a map-style dataset: erasure needs to address single examples.",
@@ -104,43 +134,6 @@ def _places(wanted: list[Any], size: int, ids: Sequence[Hashable] | None) -> dic
 def available_memory() -> int:
     """Bytes of memory that can be used now without swapping, as the system says."""
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def floating_tensors(batch: Any) -> list[Tensor]:
-    """All floating-point tensors in a batch, however nested."""
-    leaves = pytree.tree_leaves(batch)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-
-
-def check_data_repeats(fetch: Callable[[], Any]) -> None:
-    """Raise `NotDeterministic` if fetching the same examples twice gives different data."""
-    first, second = (
-        [leaf for leaf in pytree.tree_leaves(fetch()) if isinstance(leaf, Tensor)] for _ in range(2)
-    )
-    same = len(first) == len(second) and all(
-        a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
-        for a, b in zip(first, second, strict=True)
-    )
-    if not same:
-        raise NotDeterministic(
-            "The dataset returns different data for the same example.",
-            "switching off random augmentation, or a dataset of fixed examples.",
-        )
-
-
-def check_loss_repeats(evaluate: Callable[[], Tensor]) -> None:
-    """Raise `NotDeterministic` if the same batch twice gives different losses.
-
-    Module dropout is off at this point, so what is left draws random numbers by itself.
-    """
-    first, second = (evaluate().double() for _ in range(2))
-    if not torch.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True):
-        raise NotDeterministic(
-            f"The model gives {float(first):.9g}, then {float(second):.9g} on the same batch "
-            "in evaluation mode.",
-            "dropout as a module, or `functional.dropout(x, training=self.training)`: dropout "
-            "or noise that ignores `.eval()` was left on.",
-        )
 
 
 def check_product_dtype(

@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from curenu.autodiff import Kind
 from curenu.cost import Cost
 from curenu.errors import BadRequest
 from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
@@ -148,7 +149,7 @@ class Plan:
     """What a method will use at most, known before it starts; growing a sample comes on top.
 
     `examples` passed through the model, `vectors` `[d]` and `matrices` `[d, d]` (float64)
-    held at once beside theta; `curvature` says that second derivatives are needed, `forward`
+    held at once beside theta; `curvature` says which products are needed (None: none), `forward`
     how many of the examples pass forward only, `anchored` that the anchored objective is what
     is minimised, `kept` of how many examples at most the graphs wait for the next product
     (None: of all), in how many bytes `graphs` (None: the usual 1 GiB).
@@ -157,7 +158,7 @@ class Plan:
     examples: int
     vectors: int
     matrices: int = 0
-    curvature: bool = False
+    curvature: Kind | None = None
     forward: int = 0
     anchored: bool = False
     kept: int | None = None

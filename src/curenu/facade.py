@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, default_collate
 
 from curenu.checks import positions_of, size_of
 from curenu.cost import Cost
+from curenu.data import DATA_MEMORY, Collate
 from curenu.distributed import require_same
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Method, StepRecord
 from curenu.errors import IllPosed, RunBroken
 from curenu.losses import Loss, Reduction
 from curenu.methods import Unlearning, resolve_method
+from curenu.own_model import full_copy, unwrapped
 from curenu.parameters import ParameterSpace, Selection
 from curenu.risks import EmpiricalRisk, TrainingTime, require_same_problem
-from curenu.status import Status
+from curenu.status import Status, share_note
 
 __all__ = ["Unlearned", "erase", "unlearn", "with_parameters"]
 
+_KEPT = 0.5  # of the change, along it: what rounding must leave
+_LOOKED_AT = 64  # forget examples whose own gradients say how a sum of them rounds
 
 Retrain = Callable[[list[int], int], nn.Module]
 """(retained positions, seed) -> a model trained on those alone."""
@@ -33,10 +36,35 @@ Retrain = Callable[[list[int], int], nn.Module]
 
 @dataclass(frozen=True)
 class Unlearned:
-    """The new model and how it was made; the given model is untouched."""
+    """How a model was made to forget, and the new model; the given one is untouched.
 
-    model: nn.Module
+    `theta` `[d]` is in float32 or float64; the model and `state_dict()` have the given model's own
+    types. `source` is the given model, whose parameters that did not move the result shares.
+    """
+
     erasure: Erasure
+    source: nn.Module = field(repr=False)
+    parameters: ParameterSpace = field(repr=False)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """A new module, made when first asked for, with all that did not move copied."""
+        return with_parameters(self.source, self.parameters, self.theta)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The parameters that moved, and no others, by name and in their own types."""
+        named = self.parameters.unflatten(self.theta)
+        return {n: part.to(self.parameters.dtypes[n], copy=True) for n, part in named.items()}
+
+    def apply_to(self, model: nn.Module) -> nn.Module:
+        """Write the moved parameters into `model`, in place; nothing else is copied.
+
+        Raises `BadRequest` when a parameter is missing or has another shape.
+        """
+        inner = unwrapped(model)
+        self.parameters.flatten(dict(inner.named_parameters()))
+        _write(inner, self.parameters, self.theta)
+        return model
 
     @property
     def theta(self) -> Tensor:
@@ -47,6 +75,11 @@ class Unlearned:
     def status(self) -> Status:
         """Why the method stopped, with advice."""
         return self.erasure.status
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was settled about model, loss and data, and what the method chose."""
+        return self.erasure.notes
 
     @property
     def cost(self) -> Cost:
@@ -66,10 +99,10 @@ class Unlearned:
 
 def unlearn(
     model: nn.Module,
-    dataset: Dataset[Any],
+    dataset: Dataset[Any] | DataLoader[Any],
     loss: Loss,
     *,
-    forget: Sequence[Hashable] | Tensor,
+    forget: Any,
     method: str | Method | Unlearning = "stocurenu",
     weight_decay: float = 0.0,
     seed: int = 0,
@@ -78,7 +111,9 @@ def unlearn(
     micro_batch_size: int | Literal["auto"] = 256,
     product_dtype: torch.dtype | None = None,
     reduction: Reduction | None = None,
-    collate: Callable[[list[Any]], Any] | None = None,
+    collate: Collate | None = None,
+    weights: Tensor | Sequence[float] | None = None,
+    data_memory: int = DATA_MEMORY,
     retrain: Retrain | None = None,
     holdout: Dataset[Any] | None = None,
     training: TrainingTime = TrainingTime(),
@@ -86,19 +121,22 @@ def unlearn(
 ) -> Unlearned:
     """A new model that has forgotten the examples `forget` of `dataset`.
 
-    `dataset` is the training set; `forget` are positions in it, or ids when `ids` names its
-    examples. `loss` and `weight_decay` are those of training. `method` is a name, an object
-    of `curenu.methods`, or a function (net, retain_loader, forget_loader, validation_loader)
-    -> net. `retrain` (retained positions, seed) -> model is needed by `"retrain"` only;
-    `holdout`, data never trained on, is what such functions validate on. `training` says how
-    long the model was trained, which bounds how far it is moved; where it is left out, a
-    share of the mean curvature stands in. The other arguments are those of `EmpiricalRisk`,
-    `micro_batch_size="auto"` and `product_dtype=torch.bfloat16` (faster, its error noted) too.
+    `dataset` is the training set, or a `DataLoader` of it; `forget` are positions in it, ids when
+    `ids` names its examples, a mask of booleans, or a data set of its own beside `dataset`, which
+    is then the retain set. `loss` and `weight_decay` are those of training, `weights` what each
+    example weighed in it. `method` is a name, an object of `curenu.methods`, or a function (net,
+    retain_loader, forget_loader, validation_loader) -> net. `retrain` (retained positions, seed)
+    -> model is needed by `"retrain"` only; `holdout`, data never trained on, is what such
+    functions validate on. `training` says how long the model was trained, which bounds how far it
+    is moved; where it is left out, a share of the mean curvature stands in. The other arguments
+    are those of `EmpiricalRisk`.
 
-    Raises an error of `curenu.errors` before anything is computed if the request, the data,
-    the loss or the model does not allow it.
+    Whether the result may be used as it is says `.status.ok`. Raises an error of `curenu.errors`
+    before anything is computed if the request, the data, the loss or the model does not allow it.
     """
     chosen = resolve_method(method)
+    if isinstance(forget, Dataset | DataLoader):
+        dataset, forget, collate = _joined(dataset, forget, collate)
     positions = positions_of(forget, size_of(dataset), ids=ids)
     over = partial(
         EmpiricalRisk,
@@ -110,8 +148,9 @@ def unlearn(
         product_dtype=product_dtype,
         reduction=reduction,
         collate=collate,
+        data_memory=data_memory,
     )
-    risk = over(dataset)
+    risk = over(dataset, weights=weights)
     aside = None if holdout is None else over(holdout)
     retain, gone = risk.split(positions)
     problem = ErasureProblem(
@@ -124,25 +163,29 @@ def unlearn(
         training=training,
     )
     result = erase(problem, chosen, seed=seed)
-    return Unlearned(with_parameters(model, risk.parameters, result.theta), result)
+    return Unlearned(_in_own_type(result, problem), unwrapped(model), risk.parameters)
 
 
 def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
-    """Run a method on a problem whose curvature was looked at first.
+    """Run a method on a problem whose products were compared with differences first.
 
     Raises `IllPosed` when the result holds NaN or Inf, `UnsupportedModel` when the method
     needs a second derivative that the objective does not have; in several processes
     `BadRequest` when they were not given the same, `RunBroken` when one fails or departs.
+    A result that moved nothing is `UNMOVED` unless there was nothing to move for.
     """
     require_same_problem(
         problem.start, problem.retain, problem.forget, _without_addresses(method), seed
     )
     generator = torch.Generator().manual_seed(seed)
-    if method.plan(problem).curvature:
+    kind = method.plan(problem).curvature
+    if kind is not None:
         # a large model is given few examples at a time for want of memory
         few = problem.retain.sample(min(32, problem.retain.source.micro_batch_size), generator)
         probe = torch.randn(problem.start.shape, generator=generator).to(problem.start)
-        few.check_twice_differentiable(problem.start, probe)
+        if kind == "hessian":
+            few.check_twice_differentiable(problem.start, probe)
+        few.linearise(problem.start, curvature=kind, memory_budget=0)  # compares products first
     erasure = method(problem, generator=generator)
     if not erasure.theta.isfinite().all():
         raise IllPosed(
@@ -150,7 +193,53 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
             "another method or a smaller step.",
         )
     require_same(RunBroken, result=erasure.theta)
-    return erasure
+    share = problem.forget.size / (problem.forget.size + problem.retain.size)
+    notes = (*erasure.notes, *problem.retain.notes, *share_note(share))
+    unmoved = erasure.status.ok and torch.equal(erasure.theta, problem.start)
+    status = Status.UNMOVED if unmoved and _pulls(problem) else erasure.status
+    return replace(erasure, status=status, notes=notes)
+
+
+def _pulls(problem: ErasureProblem) -> bool:
+    """Whether the forget set's gradient at the start is more than the rounding of its sum."""
+    forget, start = problem.forget, problem.start
+    pull = float(forget.gradient(start).norm())
+    few = forget.ids[:_LOOKED_AT].split(1)
+    each = max(float(forget.subset(one).gradient(start).norm()) for one in few)
+    return pull > 8 * torch.finfo(start.dtype).eps * each
+
+
+def _in_own_type(erasure: Erasure, problem: ErasureProblem) -> Erasure:
+    """Say what rounding to the model's own type takes of the change; not ok if most of it."""
+    space = problem.retain.parameters
+    low = [dtype for dtype in space.dtypes.values() if dtype != erasure.theta.dtype]
+    wanted = (erasure.theta - problem.start).double()
+    if not low or not wanted.any():
+        return erasure
+    kept = (space.rounded(erasure.theta) - problem.start).double()
+    share = float(torch.dot(kept, wanted) / wanted.square().sum())
+    lost = float((kept - wanted).norm() / wanted.norm())
+    note = (
+        f"rounding to {str(low[0]).removeprefix('torch.')} keeps {share:.0%} of the change, "
+        f"off by {lost:.0%} of its length"
+    )
+    gone = share < _KEPT and erasure.status.ok
+    status = Status.ROUNDED_AWAY if gone else erasure.status
+    return replace(erasure, status=status, notes=(*erasure.notes, note))
+
+
+def _joined(
+    retain: Any, forget: Any, collate: Collate | None
+) -> tuple[Dataset[Any], range, Collate | None]:
+    """Retain and forget data sets as one, the positions of the latter, and how items collate."""
+    parts = []
+    for part in (retain, forget):
+        if isinstance(part, DataLoader):
+            own = None if part.collate_fn is default_collate else part.collate_fn
+            collate, part = collate or own, part.dataset
+        parts.append(part)
+    kept, gone = map(size_of, parts)
+    return ConcatDataset(parts), range(kept, kept + gone), collate
 
 
 def _retrained(retrain: Retrain, retain: EmpiricalRisk, generator: torch.Generator) -> Tensor:
@@ -164,9 +253,14 @@ def _without_addresses(method: Method) -> str:
 
 def with_parameters(model: nn.Module, space: ParameterSpace, theta: Tensor) -> nn.Module:
     """A copy of `model` whose moving parameters are those of the vector `theta` `[d]`."""
-    other = copy.deepcopy(model)
-    parameters = dict(other.named_parameters())
+    plain = unwrapped(model)
+    other = full_copy(plain)
+    _write(other, space, theta)
+    return other
+
+
+def _write(model: nn.Module, space: ParameterSpace, theta: Tensor) -> None:
+    parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in space.unflatten(theta).items():
             parameters[name].copy_(value)
-    return other

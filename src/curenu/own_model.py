@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from curenu.errors import UnsupportedModel
 
-__all__ = ["own_copy", "unwrapped"]
+__all__ = ["full_copy", "own_copy", "unwrapped"]
 
 _WRAPPED = {
     "DistributedDataParallel": "module",
@@ -82,6 +82,12 @@ def own_copy(model: nn.Module, moving: Collection[str]) -> nn.Module:
             ):
                 tensor.data = tensor.data.float()
     return other
+
+
+def full_copy(model: nn.Module) -> nn.Module:
+    """An independent copy: every parameter and buffer its own; activations are left out."""
+    memo: dict[int, Any] = {id(t): t.detach().clone() for t in _with_graph(model)}
+    return copy.deepcopy(model, memo)
 
 
 def _with_graph(model: nn.Module) -> Iterator[Tensor]:

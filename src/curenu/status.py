@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Advice", "Status"]
+__all__ = ["LARGE_SHARE", "Advice", "Status", "share_note"]
 
 
 class Status(Enum):
@@ -22,6 +22,14 @@ class Status(Enum):
         "No step lowered the objective at any tried penalty; the point is stationary to "
         "rounding or the sample is too noisy: raise the sample size or stop here."
     )
+    UNMOVED = (
+        "No weight moved although the examples pull at the model: nothing was erased. Try float64 "
+        "weights, another method, or retrain."
+    )
+    ROUNDED_AWAY = (
+        "Rounding to the model's own type undid most of the erasure: keep the result in float32 "
+        "(`result.theta`), or retrain."
+    )
     NO_GAIN = (
         "On examples set aside the result was no closer to its aim than the trained model, "
         "which is returned as it was: raise the sample size, or retrain."
@@ -30,10 +38,25 @@ class Status(Enum):
     @property
     def ok(self) -> bool:
         """Whether the result may be used as it is."""
-        return self not in (Status.STALLED, Status.NO_GAIN)
+        failed = (Status.STALLED, Status.NO_GAIN, Status.UNMOVED, Status.ROUNDED_AWAY)
+        return self not in failed
 
     def __str__(self) -> str:
         return self.value
+
+
+LARGE_SHARE = 0.2
+"""Of the data gone at which closeness to retraining has not been measured."""
+
+
+def share_note(share: float) -> tuple[str, ...]:
+    """A note on a request for so large a share of the data, or none."""
+    if share <= LARGE_SHARE:
+        return ()
+    return (
+        f"{share:.0%} of the data is to be forgotten: closeness to retraining was measured up to "
+        f"{LARGE_SHARE:.0%}, so compare with a retrained model, or retrain",
+    )
 
 
 class Advice(Enum):

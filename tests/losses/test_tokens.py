@@ -136,12 +136,12 @@ def test_gradient_at_the_anchor_is_the_forget_examples_pull() -> None:
 
 def test_every_retained_example_has_no_gradient_at_the_anchor() -> None:
     objective = anchored()
-    term = objective._terms[0]
+    term = objective._sum.terms[0]
     pieces = objective.parameters.unflatten(objective.start)
     named = {name: piece.requires_grad_() for name, piece in pieces.items()}
     for one in term.ids.split(1):
-        batch = objective.source.examples.batch(one)
-        value = term.head(objective.source.outputs(named, batch), batch, one)
+        batch = objective.source.batch(one)
+        value = term.head(objective.source.outputs(named, batch), batch)
         for gradient in torch.autograd.grad(value, list(named.values())):
             assert gradient.abs().max() < 1e-15
 
@@ -177,11 +177,11 @@ def test_hessian_at_the_anchor_is_gauss_newton_plus_the_forget_residual_term() -
 
 def test_the_forget_term_is_linear_in_the_logits() -> None:
     objective = anchored()
-    removal = objective._terms[1]
-    batch = objective.source.examples.batch(removal.ids)
-    before = objective._outputs.of(batch, removal.ids)
+    removal = objective._sum.terms[1]
+    batch = objective.source.batch(removal.ids)
+    before = objective._anchor.of(batch)
     direction = torch.randn(before.shape, generator=generator(), dtype=before.dtype)
-    first, far = (removal.head(before + t * direction, batch, removal.ids) for t in (1.0, 50.0))
+    first, far = (removal.head(before + t * direction, batch) for t in (1.0, 50.0))
     assert abs(float(first)) > 1e-3
     assert float(far) == pytest.approx(50.0 * float(first), rel=1e-12)
 
@@ -191,7 +191,7 @@ def test_outputs_at_the_anchor_stay_within_their_byte_budget(budget: int) -> Non
     objective = anchored(memory_budget=budget)
     theta = nearby(objective.start, 8)
     value, meter = objective.value(theta), objective.meter
-    kept = objective._outputs._tokens.values()
+    kept = objective._anchor._rows.values()
     assert sum(rows.untyped_storage().nbytes() for rows in kept) <= budget
     before = meter.examples
     torch.testing.assert_close(objective.value(theta), value, rtol=1e-14, atol=0)

@@ -38,7 +38,7 @@ def main(batches: int, budget: int) -> None:
         nn.Linear(1176, 10),
     )
     data = Drawn(batches * BATCH)
-    risk = EmpiricalRisk(model, data, "cross_entropy", micro_batch_size=BATCH)
+    risk = EmpiricalRisk(model, data, "cross_entropy", micro_batch_size=BATCH, data_memory=0)
     theta = risk.start
     risk.linearise(theta, memory_budget=budget) @ torch.ones_like(theta)
     print(peak_memory())

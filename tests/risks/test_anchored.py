@@ -95,7 +95,7 @@ def test_the_gradient_of_any_sample_at_the_anchor_is_the_whole_ones(build, named
     whole = objective.gradient(retain.start)
     for seed in range(3):
         sample = objective.sample(2, generator(seed))
-        assert len(sample._terms[-1].ids) < 3
+        assert len(sample._sum.terms[-1].ids) < 3
         sampled = sample.gradient(retain.start)
         torch.testing.assert_close(sampled, whole, rtol=1e-12, atol=1e-15)
 
@@ -111,9 +111,9 @@ def test_samples_are_unbiased_away_from_the_anchor() -> None:
 def test_what_is_held_out_is_not_trained_on() -> None:
     objective = anchored(mlp())
     rest, held = objective.hold_out(4, generator())
-    kept, apart = rest._terms[0].ids.tolist(), held._terms[0].ids.tolist()
+    kept, apart = rest.ids.tolist(), held.ids.tolist()
     assert len(apart) == 4
-    assert sorted(kept + apart) == objective._terms[0].ids.tolist()
+    assert sorted(kept + apart) == objective.ids.tolist()
     torch.testing.assert_close(held.gradient(objective.start), objective.gradient(objective.start))
 
 
@@ -153,13 +153,13 @@ def test_the_forget_term_is_linear_in_the_logits() -> None:
     objective = AnchoredRisk(retain, forget, retain.start)
     direction = torch.zeros_like(retain.start)
     direction[-3:] = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
-    removal = objective._terms[1]
-    batch = objective.source.examples.batch(removal.ids)
+    removal = objective._sum.terms[1]
+    batch = objective.source.batch(removal.ids)
 
     def forget_part(t: float) -> float:
         named = retain.parameters.unflatten(retain.start + t * direction)
         outputs = objective.source.outputs(named, batch)
-        return float(removal.head(outputs, batch, removal.ids).detach())
+        return float(removal.head(outputs, batch).detach())
 
     assert forget_part(0.0) == pytest.approx(0.0, abs=1e-14)
     assert forget_part(20.0) == pytest.approx(20.0 * forget_part(1.0), rel=1e-10)

@@ -41,6 +41,10 @@ _CLOSE = 1e-2  # relative gap between two orders of derivatives that is rounding
 _CLOSE_LOWER = 1e-1  # in bfloat16 and float16
 
 
+def _same(outputs: Tensor) -> Tensor:
+    return outputs
+
+
 @dataclass(frozen=True)
 class MicroBatch:
     """head(forward(leaves)): the weighted loss of `count` examples; nothing computed yet.
@@ -49,7 +53,8 @@ class MicroBatch:
     differentiation and one vector-Jacobian product: no derivative of a derivative is taken,
     and nothing is kept. All of it happens `within` the parameters, backward passes too:
     checkpointed parts of a model are passed again there. `each` takes the examples one by one;
-    `weight` is what `head` multiplies their losses by.
+    `weight` is what `head` multiplies their losses by, `wide` brings outputs to the type in which
+    the loss's value is computed.
     """
 
     leaves: list[Tensor]
@@ -61,6 +66,7 @@ class MicroBatch:
     forward_mode: bool = False
     each: Each | None = None
     weight: float = 1.0
+    wide: Callable[[Tensor], Tensor] = _same
 
     def differentiate(self) -> Differentiated:
         """Loss and gradient, and the graph that products can be taken from again."""
@@ -81,6 +87,11 @@ class MicroBatch:
             return once.product(pieces, keep=False) if once.curved else None
         with _derivatives():
             return self.within(lambda: self._by_jvp(pieces))
+
+    def value(self, outputs: Tensor) -> float:
+        """The weighted loss, from outputs that are known."""
+        with torch.no_grad():
+            return float(self.head(self.wide(outputs.detach())))
 
     def agrees(self, pieces: Sequence[Tensor], dtype: torch.dtype | None = None) -> bool:
         """Whether forward mode works here and gives what double backward gives."""
@@ -224,9 +235,10 @@ def _once(reason: str) -> UnsupportedModel:
 def _by_loss(batch: MicroBatch) -> Differentiated:
     """For products with the full Hessian: the gradient with its graph, bent once more."""
     leaves = batch.leaves
-    loss = batch.head(batch.forward(leaves))
+    outputs = batch.forward(leaves)
+    loss = batch.head(outputs)
     if not _requires_grad(loss):
-        return _unreached(batch, loss)
+        return _unreached(batch, outputs)
     with _derivatives():
         grads = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
     live = [index for index, gradient in enumerate(grads) if _requires_grad(gradient)]
@@ -234,16 +246,15 @@ def _by_loss(batch: MicroBatch) -> Differentiated:
     def multiply(pieces: Sequence[Tensor], keep: bool, columns: bool) -> Pieces:
         return _vjp([grads[i] for i in live], leaves, [pieces[i] for i in live], keep, columns)
 
-    value = float(loss.detach())
+    value = batch.value(outputs)
     return Differentiated(value, leaves, grads, batch.count, bool(live), multiply, batch.within)
 
 
 def _unreached(batch: MicroBatch, outputs: Tensor) -> Differentiated:
     """Of a micro-batch that no moving parameter has a part in."""
     none: Pieces = [None] * len(batch.leaves)
-    value = float((batch.head(outputs) if outputs.ndim else outputs).detach())
     return Differentiated(
-        value, batch.leaves, none, batch.count, False, lambda *_: none, batch.within
+        batch.value(outputs), batch.leaves, none, batch.count, False, lambda *_: none, batch.within
     )
 
 
@@ -302,7 +313,7 @@ def pieces_of(vector: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     """Views of a vector `[..., d]` in the leaves' shapes, leading dimensions kept."""
     lead = vector.shape[:-1]
     parts = vector.split([leaf.numel() for leaf in leaves], dim=-1)
-    return [part.reshape(*lead, *leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    return [part.reshape((*lead, *leaf.shape)) for part, leaf in zip(parts, leaves, strict=True)]
 
 
 def graph_bytes(build: Callable[[], object]) -> int:

@@ -60,7 +60,8 @@ def form_of(loss: Loss, reduction: Reduction | None = None) -> Form:
 
 def _of_module(loss: nn.Module) -> Form | None:
     """Exact types only: a subclass may compute anything."""
-    kind, given = type(loss), vars(loss) | dict(loss._buffers)
+    kind = type(loss)
+    given: dict[str, Any] = {**vars(loss), **loss._buffers}
     reduction = given.get("reduction", "mean")
     if kind is nn.CrossEntropyLoss:
         return CrossEntropy(

@@ -19,6 +19,7 @@ from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.newton.adaptive import Penalty
 from curenu.newton.cubic_newton import CubicNewton
 from curenu.newton.target import Aim, Curvature, Memory, Preconditioner
+from curenu.newton.tuning import Tuning
 
 __all__ = ["CuReNU"]
 
@@ -48,6 +49,7 @@ class CuReNU:
     tolerance: float = 1e-3
     certificate_products: int = 10
     memory_budget: int | None = None
+    tuning: Tuning = Tuning()
 
     def __post_init__(self) -> None:
         self._loop()
@@ -84,4 +86,5 @@ class CuReNU:
             tolerance=self.tolerance,
             certificate_products=self.certificate_products,
             memory=memory,
+            tuning=self.tuning,
         )

@@ -21,6 +21,7 @@ from curenu.errors import BadRequest
 from curenu.newton.adaptive import Penalty
 from curenu.newton.cubic_newton import CubicNewton
 from curenu.newton.target import Aim, Curvature, Memory, Preconditioner
+from curenu.newton.tuning import Tuning
 
 __all__ = ["StoCuReNU"]
 
@@ -54,6 +55,7 @@ class StoCuReNU:
     tolerance: float = 0.0
     certificate_products: int = 0
     memory_budget: int | None = None
+    tuning: Tuning = Tuning()
 
     def __post_init__(self) -> None:
         if self.sample_size < 1 or (self.hvp_size is not None and self.hvp_size < 1):
@@ -108,6 +110,7 @@ class StoCuReNU:
             tolerance=self.tolerance,
             certificate_products=self.certificate_products,
             memory=memory,
+            tuning=self.tuning,
             sample_size=self.sample_size,
             hvp_size=self.hvp_size,
             average=self.average,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,23 +12,15 @@ from torch import Tensor
 from curenu.cubic import CubicStep, Factorised
 from curenu.erasure import StepRecord
 from curenu.errors import IllPosed
+from curenu.newton.tuning import Tuning
 from curenu.operators import length
 from curenu.risks import Linearised, Objective
 from curenu.status import Status
 
-__all__ = ["Judge", "Penalty", "Point", "accept", "first_penalty", "rounding"]
+__all__ = ["Accepted", "Judge", "Penalty", "Point", "accept", "first_penalty"]
 
 Penalty = float | Literal["auto"]
 Factors = tuple[float, ...]
-
-_REJECT, _EXPAND = 0.1, 0.9  # thresholds on rho
-_EASE = 4.0  # what the penalty is divided by after a step that went as the model said
-_EAGER = 0.2  # of the penalty that is best for a step alone, where steps are averaged
-_WAYS = (0.85, 0.7, 0.5)  # shares of the way to a noisy result
-_WORTH = 0.5  # of the largest fall found on the way: what the way taken must bring
-_HALVINGS = 3  # of a step that loses too much
-_ATTEMPTS = 20  # re-solves of one model: a value each, and no product when the basis is kept
-_LONGEST = 1e3  # no first penalty lets a step be longer than this many times |theta|
 
 
 @dataclass(frozen=True)
@@ -46,29 +38,53 @@ class Point:
         return length(self.gradient)
 
 
+class Accepted(NamedTuple):
+    """A step to take (None: stay), why to end with it (None: go on), its record, the next M."""
+
+    step: CubicStep | None
+    status: Status | None
+    record: StepRecord
+    penalty: float
+
+
 def accept(
-    point: Point, factorised: Factorised, penalty: float, goal: float, *, adapt: bool
-) -> tuple[CubicStep | Status, StepRecord, float]:
-    """The step to take, or why there is none; its record; the penalty to go on with."""
+    point: Point,
+    factorised: Factorised,
+    penalty: float,
+    goal: float,
+    *,
+    adapt: bool,
+    moved: bool = True,
+    tuning: Tuning = Tuning(),
+) -> Accepted:
+    """A step by the ratio test on the step's own examples, or why there is none.
+
+    A decrease too small for values to tell is taken on the model's word where nothing has
+    `moved` yet, and ends the iteration.
+    """
     step = factorised.solve(penalty)
     record = _record(point, step, penalty)
     lowest = 0.0 if step.lambda_min is None else step.lambda_min
     if point.gradient_norm <= goal and lowest >= -((penalty * goal) ** 0.5):
-        return Status.CONVERGED, replace(record, accepted=False), penalty
+        return Accepted(None, Status.CONVERGED, replace(record, accepted=False), penalty)
     if not adapt or point.value is None:
-        return step, record, penalty
-    least = rounding(point.theta, point.value)
-    for _ in range(_ATTEMPTS):
-        if -step.change <= least:
-            return Status.CONVERGED, replace(record, accepted=False), penalty
-        rise = _value(point.objective, point.theta + step.step) - point.value
+        return Accepted(step, None, record, penalty)
+    for _ in range(tuning.attempts):
+        if not step.change < 0.0:
+            return Accepted(None, Status.CONVERGED, replace(record, accepted=False), penalty)
+        value, rounding = _measured(point.objective, point.theta + step.step)
+        if -step.change <= tuning.certain * rounding:
+            untold = replace(record, accepted=not moved)
+            return Accepted(None if moved else step, Status.CONVERGED, untold, penalty)
+        rise = value - point.value
         rho = rise / step.change
         record = replace(_record(point, step, penalty), rho=rho)
-        if rho >= _REJECT:
-            return step, record, penalty / _EASE if rho > _EXPAND else penalty
+        if rho >= tuning.reject:
+            eased = penalty / tuning.ease if rho > tuning.expand else penalty
+            return Accepted(step, None, record, eased)
         penalty = _raised(penalty, rise, step)
         step = factorised.solve(penalty)
-    return Status.STALLED, replace(record, accepted=False), penalty
+    return Accepted(None, Status.STALLED, replace(record, accepted=False), penalty)
 
 
 @dataclass
@@ -80,6 +96,7 @@ class Judge:
 
     objective: Objective
     before: float
+    tuning: Tuning = Tuning()
     lowest: float = math.inf
 
     def choose(
@@ -99,21 +116,21 @@ class Judge:
         best = trial(penalty) if factors else (math.nan, penalty)
         for factor in factors:
             moved = False
-            for _ in range(_ATTEMPTS):
+            for _ in range(self.tuning.attempts):
                 other = trial(best[1] * factor)
                 if not other[0] < best[0]:
                     break
                 best, moved = other, True
             if moved:
                 break
-        taken = factorised.solve(best[1] * _EAGER)
-        return taken, _record(point, taken, best[1] * _EAGER), best[1]
+        taken = factorised.solve(best[1] * self.tuning.eager)
+        return taken, _record(point, taken, best[1] * self.tuning.eager), best[1]
 
     def bounded(self, theta: Tensor, step: Tensor) -> Tensor:
         """theta + `step`, halved until it loses no more than the best point seen had gained."""
         most = self.before + max(0.0, self.before - self.lowest)
         point = theta + step
-        for halvings in range(1, _HALVINGS + 1):
+        for halvings in range(1, self.tuning.halvings + 1):
             if self._value(point) <= most:
                 break
             torch.add(theta, step, alpha=0.5**halvings, out=point)
@@ -128,9 +145,11 @@ class Judge:
         nothing.
         """
         falls = {1.0: fall}
-        for share in _WAYS:
+        for share in self.tuning.back:
             falls[share] = self.before - self._value(torch.lerp(start, end, share))
-        share = next(share for share in falls if falls[share] >= _WORTH * max(falls.values()))
+        share = next(
+            share for share in falls if falls[share] >= self.tuning.worth * max(falls.values())
+        )
         return (end if share == 1.0 else torch.lerp(start, end, share)), share
 
     def _value(self, theta: Tensor) -> float:
@@ -158,6 +177,15 @@ def _value(objective: Objective, theta: Tensor) -> float:
         return float("inf")
 
 
+def _measured(objective: Objective, theta: Tensor) -> tuple[float, float]:
+    """F(theta) and its rounding; a point out of the domain counts as +inf."""
+    try:
+        value, rounding = objective.measure(theta)
+    except IllPosed:
+        return float("inf"), 0.0
+    return float(value), rounding
+
+
 def _raised(penalty: float, rise: float, step: CubicStep) -> float:
     """At least 2M, up to 100M: the M that would have bounded the rise just measured."""
     size = length(step.step)
@@ -165,33 +193,26 @@ def _raised(penalty: float, rise: float, step: CubicStep) -> float:
     return min(max(2.0 * penalty, measured), 100.0 * penalty)
 
 
-def first_penalty(point: Point) -> float:
+def first_penalty(point: Point, tuning: Tuning = Tuning()) -> float:
     """2|∇F(theta+s) − ∇F(theta) − Hs| / |s|² on a small step s down the gradient.
 
-    The Cauchy step of the quadratic, held to a hundredth of |theta|; one gradient and one
-    product. Never so small that the cubic term alone would allow |s| > 1000 |theta|.
+    The Cauchy step of the quadratic, held between two shares of |theta|: shorter, and rounding
+    would pass for a third derivative. One gradient and one product. Never so small that the cubic
+    term alone would allow a step longer than `tuning.longest` times |theta|.
     """
-    size, scale, floor = point.gradient_norm, _scale(point), _least_penalty(point)
+    size, scale = point.gradient_norm, _scale(point)
+    tiny = max(size, torch.finfo(torch.float32).tiny)
+    floor = 2.0 * tiny / (tuning.longest * scale) ** 2
     if size == 0.0:
         return max(1.0, floor)  # no scale to measure: any M finds the saddle's descent
     along = point.curvature @ point.gradient
     bend = abs(float(torch.dot(point.gradient.double(), along.double())))
     cauchy = size**3 / bend if bend > 0 else float("inf")
-    ratio = -min(cauchy, 0.01 * scale) / size
+    least, most = (share * scale for share in tuning.probe)
+    ratio = -min(max(cauchy, least), most) / size
     change = point.objective.gradient(point.theta + ratio * point.gradient) - point.gradient
     return max(2.0 * length(change - ratio * along) / (ratio * size) ** 2, floor)
 
 
-def _least_penalty(point: Point) -> float:
-    """So small that the cubic term alone would allow |s| = 1000 |theta|."""
-    size = max(point.gradient_norm, torch.finfo(torch.float32).tiny)
-    return 2.0 * size / (_LONGEST * _scale(point)) ** 2
-
-
 def _scale(point: Point) -> float:
     return max(1.0, length(point.theta))
-
-
-def rounding(theta: Tensor, value: float) -> float:
-    """What a value of the objective cannot tell apart."""
-    return 8 * torch.finfo(theta.dtype).eps * abs(value)

@@ -18,7 +18,6 @@ from curenu.newton.adaptive import (
     Point,
     accept,
     first_penalty,
-    rounding,
 )
 from curenu.newton.precision import precision_examples
 from curenu.newton.target import (
@@ -31,16 +30,12 @@ from curenu.newton.target import (
     check_words,
     kind_of,
 )
+from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, extreme_eigenvalues, length
 from curenu.risks import AnchoredRisk, Objective
 from curenu.status import Status
 
 __all__ = ["CubicNewton"]
-
-_METRIC_SIZE = 1024  # retained examples that a metric is measured on
-_FACTORS = ((10.0, 0.1), (0.1,), (10.0,))  # of the penalty, tried at first, then by turns
-_JUDGED = 3  # of so many steps one has its penalty judged, which costs values and no product
-_HELD, _GROWTH = 512, 4  # least number of examples set aside; what a failed sample is raised by
 
 
 @dataclass(frozen=True)
@@ -116,6 +111,7 @@ class CubicNewton:
     hvp_size: int | None = None
     average: float = 0.0
     memory: Memory = Memory()
+    tuning: Tuning = Tuning()
 
     def __post_init__(self) -> None:
         check_words(self.objective, self.curvature, self.preconditioner)
@@ -147,14 +143,14 @@ class CubicNewton:
             light = math.ceil(share * (light + self.max_steps * (size + products) + 4 * held))
             vectors += 5
         if self.preconditioner != "none":
-            heavy += min(_METRIC_SIZE, retain)
+            heavy += min(self.tuning.metric_size, retain)
             vectors += 3
         bent = kind_of(problem, self.objective, self.curvature)
         return Plan(
             heavy + light,
             vectors,
             budget.matrices,
-            curvature=True,
+            curvature=bent,
             forward=light,
             anchored=self.objective == "anchored",
             kept=products if bent == "hessian" and self.memory.graphs != 0 else 0,
@@ -169,7 +165,7 @@ class CubicNewton:
                 self.objective,
                 self.curvature,
                 self.preconditioner,
-                _METRIC_SIZE,
+                self.tuning,
                 generator,
                 self.memory,
             )
@@ -189,16 +185,16 @@ class CubicNewton:
         rest, held = objective.hold_out(apart, generator)
         target = replace(target, objective=rest)
         before = float(held.value(problem.start))
-        limit = before + rounding(problem.start, before)
         trace: tuple[StepRecord, ...] = ()
         while True:
-            judge = Judge(target.coordinates.view(held), before)
+            judge = Judge(target.coordinates.view(held), before, self.tuning)
             found = self._iterate(problem, target, size, generator, judge)
             trace += found.trace
-            after = float(held.value(found.theta))
-            if after <= limit:
-                fall = max(0.0, before - after)
-                theta, share = Judge(held, before).draw_back(problem.start, found.theta, fall)
+            after, rounding = held.measure(found.theta)
+            if float(after) <= before + self.tuning.certain * rounding:
+                fall = max(0.0, before - float(after))
+                aside = Judge(held, before, self.tuning)
+                theta, share = aside.draw_back(problem.start, found.theta, fall)
                 grown = () if size == self.sample_size else (f"samples grown to {size}",)
                 drawn = () if share == 1.0 else (f"drawn back to {share:.0%} of the way",)
                 return replace(found, theta=theta, trace=trace, notes=grown + drawn)
@@ -209,13 +205,13 @@ class CubicNewton:
                 start = problem.start.clone()
                 return replace(found, theta=start, status=Status.NO_GAIN, trace=trace)
             del found  # a vector less while the next is looked for
-            size *= _GROWTH
+            size *= self.tuning.growth
 
     def _held(self, size: int) -> int:
         """How many retained examples are set aside: none where a sample would be all the rest."""
         if self.objective != "anchored" or self.sample_size is None:
             return 0
-        apart = min(max(self.sample_size, _HELD), size // 5)
+        apart = min(max(self.sample_size, self.tuning.held), size // 5)
         return apart if self.sample_size < size - apart else 0
 
     def _draw(self, objective: Objective, size: int, generator: torch.Generator) -> _Draw:
@@ -245,24 +241,33 @@ class CubicNewton:
             draw = self._draw(target.objective, size, generator).seen(coordinates)
             point = self._point(t, draw, target.curvature)
             goal = self.tolerance * point.gradient_norm if goal is None else goal
-            penalty = first_penalty(point) if penalty is None else penalty
+            if penalty is None:
+                penalty = first_penalty(point, self.tuning)
             model = CubicModel(point.gradient, point.curvature, penalty)
             factorised = self.solver.factorise(model, generator=generator)
             if judge is None or self.penalty != "auto":
-                adapt = self.penalty == "auto"
-                step, record, penalty = accept(point, factorised, penalty, goal, adapt=adapt)
+                step, ending, record, penalty = accept(
+                    point,
+                    factorised,
+                    penalty,
+                    goal,
+                    adapt=self.penalty == "auto",
+                    moved=bool(trace),
+                    tuning=self.tuning,
+                )
             else:
-                turn, kept = divmod(len(trace), _JUDGED)
-                factors = () if kept else _FACTORS[min(turn, 1 + turn % 2)]
+                factors = self.tuning.factors(len(trace))
                 step, record, penalty = judge.choose(point, factorised, penalty, factors)
+                ending = None
             products = problem.retain.meter.hvps - products
             trace.append(problem.report(replace(record, products=products)))
-            if isinstance(step, Status):
-                status = step
+            if step is not None:
+                t = t + step.step if judge is None else judge.bounded(t, step.step)
+                mean.add(t)
+                first = penalty if first is None else first
+            if ending is not None:
+                status = ending
                 break
-            t = t + step.step if judge is None else judge.bounded(t, step.step)
-            mean.add(t)
-            first = penalty if first is None else first
         return _Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty, first)
 
     def _point(self, t: Tensor, draw: _Draw, kind: Kind) -> Point:

@@ -52,5 +52,5 @@ def newton_plan(problem: ErasureProblem, hvp_size: int | None, max_products: int
         examples=problem.retain.size + size * (products + 2) + precision_examples(problem),
         vectors=2 if dense else 5,
         matrices=3 if dense else 0,
-        curvature=True,
+        curvature="hessian",
     )

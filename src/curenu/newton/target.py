@@ -11,6 +11,7 @@ from curenu.autodiff import Kind
 from curenu.erasure import ErasureProblem
 from curenu.errors import BadRequest, UnsupportedModel
 from curenu.newton.precision import precision_notes
+from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, Metric, kronecker_metric
 from curenu.risks import Objective
 from curenu.risks.anchor import OUTPUT_MEMORY
@@ -79,18 +80,18 @@ def aim_at(
     aim: Aim,
     curvature: Curvature,
     preconditioner: Preconditioner,
-    metric_size: int,
+    tuning: Tuning,
     generator: torch.Generator,
     memory: Memory,
 ) -> Target:
-    """The target of `problem`; a metric is measured on `metric_size` retained examples.
+    """The target of `problem`; a metric is measured on some of the retained examples.
 
     `"auto"` takes Gauss-Newton products for the anchored objective of a loss in closed form,
     whose outputs it needs, and the Hessian otherwise; and K-FAC where the model and the loss
     allow it. The notes say what was taken, and how far products in a lower precision are off.
     """
     kind = kind_of(problem, aim, curvature)
-    metric, why = _metric(problem, preconditioner, metric_size, generator)
+    metric, why = _metric(problem, preconditioner, tuning, generator)
     objective: Objective = problem.retain
     if aim == "anchored":
         objective = problem.anchored(generator, memory_budget=memory.outputs)
@@ -110,13 +111,13 @@ def kind_of(problem: ErasureProblem, aim: Aim, curvature: Curvature) -> Kind:
 
 
 def _metric(
-    problem: ErasureProblem, wanted: Preconditioner, size: int, generator: torch.Generator
+    problem: ErasureProblem, wanted: Preconditioner, tuning: Tuning, generator: torch.Generator
 ) -> tuple[Metric | None, str]:
     if wanted == "none":
         return None, "no preconditioner"
-    sample = problem.retain.sample(size, generator)
+    sample = problem.retain.sample(tuning.metric_size, generator)
     try:
-        metric = kronecker_metric(sample, problem.start, generator)
+        metric = kronecker_metric(sample, problem.start, generator, damping=tuning.metric_damping)
     except UnsupportedModel as reason:
         if wanted == "kfac":
             raise

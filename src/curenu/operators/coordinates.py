@@ -12,6 +12,7 @@ from curenu.autodiff.linearisation import Kind
 from curenu.cost import Meter
 from curenu.operators.metric import Metric
 from curenu.risks.protocol import Linearised, Objective
+from curenu.risks.weighted_sum import Measured
 
 __all__ = ["Coordinates"]
 
@@ -65,6 +66,9 @@ class _Seen:
     def value(self, theta: Tensor) -> Tensor:
         return self._objective.value(self._at(theta))
 
+    def measure(self, theta: Tensor) -> Measured:
+        return self._objective.measure(self._at(theta))
+
     def gradient(self, theta: Tensor) -> Tensor:
         return self._metric.root(self._objective.gradient(self._at(theta)))
 
@@ -86,9 +90,6 @@ class _Seen:
             full_precision=full_precision,
         )
         return _SeenCurvature(inner, self._metric)
-
-    def check_twice_differentiable(self, theta: Tensor, vector: Tensor) -> None:
-        self._objective.check_twice_differentiable(self._at(theta), self._metric.root(vector))
 
     def sample(self, size: int, generator: torch.Generator) -> Self:
         return type(self)(self._objective.sample(size, generator), self._origin, self._metric)

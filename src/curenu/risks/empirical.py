@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from curenu.checks import check_product_dtype, positions_of
 from curenu.cost import Meter
-from curenu.data import Collate, Examples
+from curenu.data import DATA_MEMORY, Collate, Examples
 from curenu.errors import BadRequest
 from curenu.losses import Loss, Reduction, Tokens
 from curenu.own_model import own_copy, unwrapped
@@ -69,6 +69,7 @@ class EmpiricalRisk(Risk):
         reduction: Reduction | None = None,
         collate: Collate | None = None,
         weights: Tensor | Sequence[float] | None = None,
+        data_memory: int = DATA_MEMORY,
     ) -> None:
         if not 0 <= weight_decay < float("inf"):
             raise BadRequest(f"weight_decay is {weight_decay}.", "zero or a positive number.")
@@ -78,7 +79,13 @@ class EmpiricalRisk(Risk):
         model = unwrapped(model)
         parameters = ParameterSpace.of(model, only)
         check_product_dtype(product_dtype, parameters.dtype, parameters.device)
-        examples = Examples(dataset, parameters.device, collate=collate, weights=weights)
+        examples = Examples(
+            dataset,
+            parameters.device,
+            collate=collate,
+            weights=weights,
+            memory_budget=data_memory,
+        )
         own = own_copy(model, parameters.names)
         self._start = parameters.flatten(dict(own.named_parameters()))
         parameters.check_finite(self._start)
@@ -155,17 +162,10 @@ class EmpiricalRisk(Risk):
             yield self._over(self.ids[chosen])
 
     def term(self, weight: float = 1.0, head: Head | None = None) -> Term:
-        """weight · mean of `head` over these examples; the training loss if None."""
-        return Term(self.ids, weight / self.mass, head or self.source.evaluation.total)
-
-    def centred(self, theta: Tensor) -> WeightedSum:
-        """The same objective less (lambda/2)|theta0|², its quadratic measured from theta0 `[d]`.
-
-        What a small step changes is then not lost beside the length of theta.
-        """
-        decay = self.weight_decay
-        quadratic = Quadratic(decay, theta, lambda: theta.mul(-decay))
-        return WeightedSum(self.source, (self.term(),), quadratic)
+        """weight · mean of `head` over these examples; the training objective's mean if None."""
+        if head is None:
+            return Term(self.ids, weight / self.mass, self.source.evaluation.total)
+        return Term(self.ids, weight / self.size, head)
 
     def outputs(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Model outputs `[n, ...]` and targets `[n, ...]`, in the order of `ids`.

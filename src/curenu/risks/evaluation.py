@@ -59,6 +59,11 @@ class Evaluation(nn.Module):
         return not isinstance(self.form, FunctionOfModel)
 
     @property
+    def reduction(self) -> Any:
+        """What the loss does with several examples: `"mean"`, `"sum"` or `"none"`."""
+        return self.form.reduction
+
+    @property
     def of_classes(self) -> bool:
         """Whether outputs are logits `[b, k, ...]` of classes."""
         return self.form.of_classes

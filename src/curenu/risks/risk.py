@@ -8,6 +8,7 @@ from torch import Tensor
 from curenu.autodiff import Kind, Linearisation
 from curenu.cost import Meter
 from curenu.parameters import ParameterSpace
+from curenu.risks.products import check_products
 from curenu.risks.source import Source
 from curenu.risks.weighted_sum import Measured, WeightedSum
 
@@ -59,7 +60,8 @@ class Risk:
 
     def hvp(self, theta: Tensor, vector: Tensor) -> Tensor:
         """∇²F(theta)·vector, `[d]`; about three gradients' time."""
-        return self._sum.hvp(theta, vector)
+        self._sum.source.parameters.check(vector)
+        return self.linearise(theta, memory_budget=0) @ vector
 
     def linearise(
         self,
@@ -69,7 +71,12 @@ class Risk:
         memory_budget: int | None = None,
         full_precision: bool = False,
     ) -> Linearisation:
-        """The curvature at theta as an operator, see `WeightedSum.linearise`."""
+        """The curvature at theta as an operator, see `WeightedSum.linearise`.
+
+        The first of its kind is compared with differences on a few examples: `check_products`.
+        """
+        self._sum.source.parameters.check(theta)
+        check_products(self._sum, theta, curvature)
         return self._sum.linearise(
             theta,
             curvature=curvature,
@@ -78,7 +85,7 @@ class Risk:
         )
 
     def check_twice_differentiable(self, theta: Tensor, vector: Tensor) -> None:
-        """Raise unless products exist and are those of the gradient's derivative."""
+        """Raise unless the product with a random `vector` is there, finite and not all zero."""
         self._sum.check_twice_differentiable(theta, vector)
 
 

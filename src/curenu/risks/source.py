@@ -122,8 +122,8 @@ class Source:
         if not all(bool(tensor.isfinite().all()) for tensor in floating_tensors(content)):
             return IllPosed("NaN or Inf in the data.", "cleaning or removing it.")
         evaluation = self.evaluation
-        if not evaluation.shows_outputs:
-            return None
+        if not evaluation.shows_outputs or "width" not in self.measured:
+            return None  # hidden, or not yet known what outputs look like
         try:
             targets = evaluation.targets(batch)
             if evaluation.tokens is None:

@@ -20,7 +20,7 @@ _MEMORY = 2**28  # bytes of gradients of single examples held at once
 
 
 def squared_gradients(risk: EmpiricalRisk, theta: Tensor) -> Tensor:
-    """(1/n) Σ_i (∇l_i)² of every parameter, `[d]`, without the weight decay.
+    """(1/n) Σ_i (∇l_i)² of every parameter, `[d]`, with (1/n) Σ l_i the mean loss, decay apart.
 
     One backward pass an example, vectorised; at most 256 MiB of gradients at once. Squaring a
     batch's mean gradient, as some code does, is another quantity. Raises `UnsupportedModel`
@@ -45,15 +45,13 @@ def squared_gradients(risk: EmpiricalRisk, theta: Tensor) -> Tensor:
                     "Gradients of single examples need (input, target) pairs.",
                     "a method without Fisher information.",
                 )
-            squares = [g.square() for g in each(named, tuple(batch.content)).values()]
-            if batch.weights is not None:
-                squares = [torch.tensordot(batch.weights.to(s), s, 1) for s in squares]
-            else:
-                squares = [square.sum(0) for square in squares]
+            weights = torch.ones(batch.size) if batch.weights is None else batch.weights
+            slopes = each(named, tuple(batch.content)).values()
+            squares = [torch.tensordot(weights.to(g).square(), g.square(), 1) for g in slopes]
             total += torch.cat([square.flatten() for square in squares])
             source.meter.passed(batch.size)
     source.meter.gradients += 1
     reduced(total)
     if not total.isfinite().all():
         risk.value(theta)  # names the example at fault
-    return total.div_(risk.mass)
+    return total.mul_(risk.size / risk.mass**2)

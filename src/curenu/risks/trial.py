@@ -55,9 +55,9 @@ def trial(source: Source, theta: Tensor) -> Source:
         outputs = _called(source, named, batch, notes)
         source.measured["writes"] = _writes(source, theta, batch)
         outputs = _as_outputs(source, theta, batch, outputs, notes)
-        _check_repeats(source, theta, batch)
         if evaluation.shows_outputs:
             _check_layout(source, batch, outputs)
+        _check_repeats(source, theta, batch)
         source = _counted(source, batch, outputs)
         _settle(source, theta)
     _look_at_all(source)
@@ -175,6 +175,7 @@ def _check_layout(source: Source, batch: Batch, outputs: Tensor) -> None:
     """Targets beside outputs, and log-probabilities where the loss needs them."""
     evaluation, form = source.evaluation, source.evaluation.form
     if evaluation.tokens is not None:
+        source.measured["width"] = outputs.shape[1]
         return
     if outputs.ndim == 0 or len(outputs) != batch.size:
         raise UnsupportedModel(
@@ -190,7 +191,7 @@ def _check_layout(source: Source, batch: Batch, outputs: Tensor) -> None:
         )
     form.check_outputs(outputs, targets)
     source.measured["width"] = outputs.shape[1] if form.of_classes else None
-    form.check_targets(targets, source.measured["width"])
+    source.check(batch)
     if evaluation.log_likelihood and outputs.logsumexp(1).abs().max() > 1e-3:
         raise UnsupportedModel(
             "`NLLLoss` on outputs that are no log-probabilities.",

@@ -176,7 +176,7 @@ class WeightedSum:
         keeps = curvature == "hessian" and budget > 0 and lower is None
 
         def stream(first: int) -> Iterator[MicroBatch]:
-            return self._micro_batches(theta, curvature, first, lower=lower)
+            return self.micro_batches(theta, curvature, first, lower=lower)
 
         return Linearisation(
             stream,
@@ -198,7 +198,7 @@ class WeightedSum:
         one = torch.ones((), dtype=theta.dtype, device=theta.device, requires_grad=True)
         gradient, product = torch.zeros_like(theta), torch.zeros_like(theta)
         pieces = list(self.parameters.unflatten(vector).values())
-        for lazy in self._micro_batches(theta, "hessian", 0, one):
+        for lazy in self.micro_batches(theta, "hessian", one=one):
             batch = lazy.differentiate()
             batch.check_twice_differentiable()
             accumulate(gradient, batch.grads, batch.leaves)
@@ -220,25 +220,23 @@ class WeightedSum:
         self._check_sum(reduced(total), theta)
         return total
 
-    def _micro_batches(
+    def micro_batches(
         self,
         theta: Tensor,
         curvature: Kind,
-        first: int,
+        first: int = 0,
+        *,
         one: Tensor | None = None,
         lower: torch.dtype | None = None,
     ) -> Iterator[MicroBatch]:
-        """Each micro-batch, nothing computed yet."""
-        if curvature != "hessian" and not self.source.evaluation.shows_outputs:
-            raise UnsupportedModel(
-                "The Gauss-Newton product needs outputs, and a loss on mappings hides them.",
-                'curvature="hessian", `curenu.TokenCrossEntropy`, or (input, target) pairs.',
-            )
+        """Each micro-batch from the `first` on, nothing computed yet."""
+        if curvature != "hessian":
+            self.check_outputs_shown()
         for term, batch in self._stream(first):
             yield replace(
                 self._micro_batch(term, theta, batch, one),
                 kind=curvature,
-                forward_mode=self._forward_mode(theta, lower),
+                forward_mode=self._forward_mode(theta, curvature, lower),
             )
 
     def _micro_batch(
@@ -266,34 +264,54 @@ class WeightedSum:
         apart = isinstance(content, list | tuple) and isinstance(content[0], Tensor)
         each = (content[0], one_by_one) if apart and self.source.evaluation.shows_outputs else None
         return MicroBatch(
-            list(named.values()), forward, head, batch.size, within, each=each, weight=term.weight
+            list(named.values()),
+            forward,
+            head,
+            batch.size,
+            within,
+            each=each,
+            weight=term.weight,
+            wide=self.source.wide,
         )
 
-    def _forward_mode(self, theta: Tensor, lower: torch.dtype | None = None) -> bool:
-        """Whether products go by forward mode: tried once, on the first example.
+    def check_outputs_shown(self) -> None:
+        """Raise `UnsupportedModel` where the loss hides the outputs."""
+        if not self.source.evaluation.shows_outputs:
+            raise UnsupportedModel(
+                "The Gauss-Newton product needs outputs, and a loss on mappings hides them.",
+                'curvature="hessian", `curenu.TokenCrossEntropy`, or (input, target) pairs.',
+            )
+
+    def _forward_mode(
+        self, theta: Tensor, curvature: Kind, lower: torch.dtype | None = None
+    ) -> bool:
+        """Whether products go by forward mode: as `check_products` found, or tried on an example.
 
         Not where an operation has no forward derivative, or a wrong one; in lower precision
         batch norm has none.
         """
         known = self.source.measured
-        key = "forward mode" if lower is None else ("forward mode", lower)
+        if lower is None and ("forward mode", curvature) in known:
+            return known["forward mode", curvature]
+        key = ("forward mode", lower)
         if key not in known:
             term = self.terms[0]
             batch = self._micro_batch(term, theta, self.source.batch(term.ids[:1]))
             trial = torch.linspace(-1.0, 1.0, len(theta)).to(theta)
             pieces = pieces_of(trial, batch.leaves)
-            pushing = replace(batch, forward_mode=True)
-            known[key] = (lower is None or self._forward_mode(theta)) and pushing.agrees(
-                pieces, lower
-            )
+            tangent = replace(batch, forward_mode=True)
+            usual = lower is None or self._forward_mode(theta, curvature)
+            known[key] = usual and tangent.agrees(pieces, lower)
         return known[key]
 
     def _kept(self, theta: Tensor, budget: int) -> int:
         """How many micro-batches' graphs fit in a budget, by the size of the first one's."""
         key = "graph", min(self.source.micro_batch_size, len(self.terms[0].ids))
         known = self.source.measured
+        if not known.get(("backward mode", "hessian"), True):
+            return 0  # a kept graph is differentiated backward once more, which is wrong here
         if key not in known:
-            batch = next(self._micro_batches(theta, "hessian", 0), None)
+            batch = next(self.micro_batches(theta, "hessian"), None)
             known[key] = 0 if batch is None else graph_bytes(batch.differentiate)
         return least(budget // max(1, known[key]))
 

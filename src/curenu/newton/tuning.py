@@ -1,0 +1,61 @@
+"""The numbers that the Newton loop was tuned with: fields that an ablation can set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curenu.errors import BadRequest
+from curenu.operators.metric import DAMPING
+
+__all__ = ["Tuning"]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Constants of the loop that no user should have to set; decision 3 has how they were found.
+
+    `metric_size` retained examples measure a metric, with `metric_damping` times its mean
+    curvature added. `held` examples at least are set aside, and a sample that fails on them is
+    made `growth` times as large. Every `judged`-th step its penalty is judged: at first by the
+    `first_factors`, then by `later_factors` in turn; a step is taken with `eager` times the
+    penalty that is best for it alone, since steps are averaged. A step that loses too much is
+    halved up to `halvings` times; a result is drawn back to one of the shares `back` of its way
+    if that brings `worth` of the largest fall seen.
+
+    The ratio test rejects a step below `reject`; above `expand` the penalty is divided by `ease`.
+    A model is solved for at most `attempts` penalties. The first penalty is measured on a step
+    between the shares `probe` of |theta|, and lets none be longer than `longest` times |theta|.
+    A decrease counts when it is `certain` times the rounding of the values.
+    """
+
+    metric_size: int = 1024
+    metric_damping: float = DAMPING
+    held: int = 512
+    growth: int = 4
+    judged: int = 3
+    first_factors: tuple[float, ...] = (10.0, 0.1)
+    later_factors: tuple[tuple[float, ...], ...] = ((0.1,), (0.1,), (10.0,))
+    eager: float = 0.2
+    halvings: int = 3
+    back: tuple[float, ...] = (0.85, 0.7, 0.5)
+    worth: float = 0.5
+    reject: float = 0.1
+    expand: float = 0.9
+    ease: float = 4.0
+    attempts: int = 20
+    probe: tuple[float, float] = (1e-3, 1e-2)
+    longest: float = 1e3
+    certain: float = 4.0
+
+    def __post_init__(self) -> None:
+        if min(self.metric_size, self.held, self.judged, self.attempts) < 1 or self.growth < 2:
+            raise BadRequest(f"{self}.", "sizes of 1 or more, samples that grow by 2 or more.")
+
+    def factors(self, step: int) -> tuple[float, ...]:
+        """Of the penalty, tried at this step; none where it is not judged."""
+        turn, kept = divmod(step, self.judged)
+        if kept:
+            return ()
+        return (
+            self.later_factors[(turn - 1) % len(self.later_factors)] if turn else self.first_factors
+        )

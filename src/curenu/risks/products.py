@@ -1,0 +1,163 @@
+"""Products compared with differences of what they are derivatives of, before anything uses them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from curenu.autodiff import Kind, MicroBatch
+from curenu.autodiff.micro_batch import accumulate, pieces_of
+from curenu.cost import Meter
+from curenu.errors import UnsupportedModel
+from curenu.parameters import ParameterSpace
+from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
+
+__all__ = ["check_products"]
+
+_EXAMPLES = 8
+_LARGEST = 20_000_000  # parameters of a model that is copied in float64 for this
+_STEPS = (1e-5, 1e-7)  # of |theta|: the shorter one where the longer meets a kink
+_CLOSE = 0.05  # relative; a wrong derivative is off by its own size
+_SYMMETRIC = 1e-6
+
+Product = Callable[[Tensor], Tensor | None]
+
+
+def check_products(total: WeightedSum, theta: Tensor, kind: Kind) -> None:
+    """Choose the order of derivatives whose products are right; raise if none is.
+
+    On a few examples in float64: a Hessian product against a difference of gradients, and its
+    symmetry; a Gauss-Newton product against a difference of outputs. Torch's own second
+    derivatives are wrong for some operations, and right in one of the two orders for some of
+    these. What is found is kept for the model; the few passes are in no cost. Raises
+    `UnsupportedModel`.
+    """
+    known = total.source.measured
+    if ("products", kind) in known:
+        return
+    known["products", kind] = True
+    if kind != "hessian":
+        total.check_outputs_shown()
+    shadow = _shadow(total, theta)
+    if shadow is None:
+        note = "products not compared with differences: the model does not run in float64"
+        known["notes"] = (*known.get("notes", ()), note)
+        return
+    point = theta.double()
+    drawn = torch.randn(len(theta), generator=torch.Generator().manual_seed(0), dtype=point.dtype)
+    along = torch.nn.functional.normalize(drawn, dim=0).to(point.device)
+    right = {forward: _right(shadow, point, along, kind, forward) for forward in (True, False)}
+    if not any(right.values()):
+        raise UnsupportedModel(
+            f"Products with the {kind.replace('_', '-')} are not the derivatives of this model's "
+            "gradient: an operation in it has a wrong or no second derivative.",
+            "the operation written out in plain torch (`weight_norm`'s kernel is a known one), or "
+            "a first-order method such as `FineTune`.",
+        )
+    known["forward mode", kind] = right[True]
+    known["backward mode", kind] = right[False]
+
+
+def _shadow(total: WeightedSum, theta: Tensor) -> WeightedSum | None:
+    """The same sum over a few examples, its model in float64; None where it does not run so."""
+    source = total.source
+    if theta.device.type == "mps" or len(theta) > _LARGEST:
+        return None
+    evaluation = copy.copy(source.evaluation)
+    evaluation._modules = {"model": copy.deepcopy(source.evaluation.model).double()}
+    evaluation.dtype = torch.float64
+    pieces = source.parameters.unflatten(theta)
+    space = ParameterSpace({name: piece.double() for name, piece in pieces.items()})
+    keep = {k: v for k, v in source.measured.items() if k in ("count", "width", "writes", "widens")}
+    other = replace(
+        source,
+        parameters=space,
+        evaluation=evaluation,
+        meter=Meter(),
+        product_dtype=None,
+        measured=keep,
+    )
+    term = total.terms[0]
+    ids = term.ids[:: max(1, len(term.ids) // _EXAMPLES)][:_EXAMPLES]
+    head = other.evaluation.total
+    shadow = WeightedSum(other, (Term(ids, 1.0 / len(ids), head),), Quadratic(0.0))
+    try:
+        shadow.value(theta.double())
+    except Exception:  # whatever the user's model raises in another type
+        return None
+    return shadow
+
+
+def _right(shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forward: bool) -> bool:
+    """Whether products in this order of derivatives exist and are right."""
+
+    def product(vector: Tensor) -> Tensor:
+        return _product(shadow, theta, vector, kind, forward)
+
+    try:
+        found = product(along)
+    except UnsupportedModel:
+        return False
+    size = float(found.norm())
+    if kind == "hessian":
+        slack = 1e-9 * float(shadow.gradient(theta).norm())
+
+        def wanted(step: float) -> Tensor:
+            ends = (shadow.gradient(theta + s * step * along) for s in (1.0, -1.0))
+            return (next(ends) - next(ends)) / (2 * step)
+
+        turned = along.flip(0)
+        skew = abs(float(turned @ found) - float(along @ product(turned)))
+        if skew > _SYMMETRIC * size + slack:
+            return False
+    else:
+        slack = 1e-12
+
+        def wanted(step: float) -> Tensor:
+            return _by_outputs(shadow, theta, along, step)
+
+    scale = max(1.0, float(theta.norm()))
+    return any(
+        float((wanted(step * scale) - found).norm()) <= _CLOSE * size + slack / step
+        for step in _STEPS
+    )
+
+
+def _product(
+    shadow: WeightedSum, theta: Tensor, vector: Tensor, kind: Kind, forward: bool
+) -> Tensor:
+    total = torch.zeros_like(theta)
+    for batch in shadow.micro_batches(theta, kind):
+        own = replace(batch, kind=kind, forward_mode=forward)
+        image = own.product(pieces_of(vector, own.leaves))
+        if image is not None:
+            accumulate(total, image, own.leaves)
+    return total
+
+
+def _by_outputs(shadow: WeightedSum, theta: Tensor, along: Tensor, step: float) -> Tensor:
+    """Jᵀ L (outputs(theta + step v) − outputs(theta − step v)) / (2 step)."""
+    total = torch.zeros_like(theta)
+    for batch in shadow.micro_batches(theta, "gauss_newton"):
+        accumulate(total, batch.within(lambda b=batch: _pulled(b, along, step)), batch.leaves)
+    return total
+
+
+def _pulled(batch: MicroBatch, along: Tensor, step: float) -> list[Tensor | None]:
+    pieces = pieces_of(along, batch.leaves)
+    with torch.no_grad():
+        ends = [
+            batch.forward([p + s * step * v for p, v in zip(batch.leaves, pieces, strict=True)])
+            for s in (1.0, -1.0)
+        ]
+    outputs = batch.forward(batch.leaves)
+    at = outputs.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(batch.head(at), at, create_graph=True)
+    if not slope.requires_grad or not outputs.requires_grad:
+        return [None] * len(batch.leaves)
+    (bent,) = torch.autograd.grad(slope, at, (ends[0] - ends[1]) / (2 * step))
+    return list(torch.autograd.grad(outputs, batch.leaves, bent, allow_unused=True))
