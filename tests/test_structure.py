@@ -17,7 +17,7 @@ MODULE_ALLOWED = (
     "bench",
 )  # fmt: skip
 FILES_ALLOWED = ("store", "atomic", "user_file", "tasks", "bench", "cli", "identity", "records")
-SYSTEM_ALLOWED = ("cost",)  # asks the kernel, in a file of its own, what the process takes
+SYSTEM_ALLOWED = ("memory",)  # asks the kernel what there is and what the process takes
 
 
 def place(path: Path) -> str:

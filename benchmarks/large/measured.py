@@ -17,9 +17,9 @@ import curenu
 from curenu.audits import Outputs, divergence, gap_closed, indistinguishability, noise_floor
 from curenu.bench.language import language_findings
 from curenu.checks import size_of
-from curenu.cost import peak_memory
 from curenu.erasure import ErasureProblem
 from curenu.facade import erase, with_parameters
+from curenu.memory import peak_memory
 from curenu.methods import StoCuReNU
 from curenu.tasks import Task
 

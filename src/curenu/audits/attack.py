@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from curenu.audits.finding import Finding
 from curenu.audits.outputs import Outputs
@@ -55,17 +54,19 @@ class Attack:
     @cached_property
     def rates(self) -> tuple[Floats, Floats]:
         """False and true positive rates over all thresholds, from (0, 0) to (1, 1)."""
-        flat = np.concatenate([self.members.ravel(), self.strangers.ravel()])
-        truth = np.repeat([1, 0], [self.members.size, self.strangers.size])
-        false, true, _ = roc_curve(truth, flat, drop_intermediate=False)
+        both = np.concatenate([self.members.ravel(), self.strangers.ravel()])
+        distinct, ranks = np.unique(both, return_inverse=True)
+        parts = ranks[: self.members.size], ranks[self.members.size :]
+        true, false = (
+            np.append(0, np.bincount(part, minlength=len(distinct))[::-1].cumsum()) / part.size
+            for part in parts
+        )
         return false, true
 
     @cached_property
     def auc(self) -> float:
         """P(member's score > stranger's), a tie counted half."""
-        flat = np.concatenate([self.members.ravel(), self.strangers.ravel()])
-        truth = np.repeat([1, 0], [self.members.size, self.strangers.size])
-        return float(roc_auc_score(truth, flat))
+        return float(self.placements().mean())
 
     @cached_property
     def true_positive_rate(self) -> float:

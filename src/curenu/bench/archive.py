@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from curenu.atomic import replace_file
+from curenu.atomic import lock, replace_file
 from curenu.bench.cell import Cell, Made
 from curenu.bench.config import Config
 from curenu.errors import RunBroken
@@ -46,10 +45,10 @@ class Archive:
         """
         with self._writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder, os.O_RDONLY)
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(handle)
             except OSError as error:
                 raise RunBroken(
                     f"{self.folder} is in use by another `curenu bench`.",
