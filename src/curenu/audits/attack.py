@@ -11,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from curenu.audits.finding import Finding
+from curenu.audits.finding import FEW, Finding, share_interval
 from curenu.audits.outputs import Outputs
 from curenu.errors import BadRequest, IllPosed
 
-__all__ = ["Attack", "attack_findings", "peers"]
+__all__ = ["Attack", "attack_findings", "auc_interval", "peers"]
 
 Floats = NDArray[np.float64]
 
 _LOW = 0.01  # the false positive rate at which the true one is reported
+_TO_TELL = 100  # strangers of whom one is that share
 _AT_ONCE = 16  # bootstrap samples counted together: bounds the memory
 
 
@@ -43,8 +44,12 @@ class Attack:
             scores = np.atleast_2d(np.asarray(getattr(self, name), dtype=np.float64))
             if scores.ndim != 2 or scores.size == 0:
                 raise BadRequest(f"Scores of {name} {scores.shape}.", "one or more, [k, n].")
-            if not np.isfinite(scores).all():
-                raise IllPosed(f"Scores of {name} are not finite.", "a model that is.")
+            broken = np.argwhere(~np.isfinite(scores))
+            if len(broken):
+                raise IllPosed(
+                    f"Scores of {name} are not finite, first that of example {broken[0][1]}.",
+                    "a model that did not diverge.",
+                )
             object.__setattr__(self, name, scores)
         if self.paired and self.members.shape != self.strangers.shape:
             raise BadRequest(
@@ -93,13 +98,16 @@ class Attack:
 def attack_findings(
     name: str, attack: Attack, generator: torch.Generator, expected: Sequence[Attack] = ()
 ) -> list[Finding]:
-    """Findings `name` AUC and TPR (at 1 % FPR) with bootstrap intervals of 95 %.
+    """Findings `name` AUC and TPR (at 1 % FPR) with intervals of 95 %.
 
-    Members and strangers are resampled apart, models and examples both when there are
-    several models (two-way bootstrap: rather wide than narrow), and the interval is widened
-    to what Student's t gives so few models. References are the means of the `expected`
-    attacks: the same ones on models that never saw the members.
-    `per_example` of the AUC is the share of strangers each member outscores.
+    The wider at each end of two. A bootstrap: members and strangers are resampled apart, models
+    and examples both when there are several models (two-way: rather wide than narrow), widened
+    to what Student's t gives so few models. And what the number of examples alone allows,
+    `auc_interval` and `share_interval`: a bootstrap of one member, or of scores that do not
+    overlap, has no width. Fewer than 100 strangers cannot tell a rate of 1 %: the TPR has no
+    interval then. References are the means of the `expected` attacks: the same ones on models
+    that never saw the members. `per_example` of the AUC is the share of strangers each member
+    outscores.
     """
     samples = np.concatenate(list(_resampled(attack, generator)), axis=1)
     widening = _widening(len(attack.members))
@@ -115,10 +123,14 @@ def attack_findings(
             values = [e.true_positive_rate if place else e.auc for e in expected]
             reference = float(np.mean(values))
         low, high = np.quantile(samples[place], [0.025, 0.975])
+        counts = attack.members.shape[1], attack.strangers.shape[1]
+        alone = share_interval(value, counts[0]) if place else auc_interval(value, *counts)
         interval = (
-            max(0.0, float(value - widening * (value - low))),
-            min(1.0, float(value + widening * (high - value))),
+            max(0.0, min(alone[0], float(value - widening * (value - low)))),
+            min(1.0, max(alone[1], float(value + widening * (high - value)))),
         )
+        if place and counts[1] < _TO_TELL:
+            interval = None
         found.append(Finding(f"{name} {what}", value, interval, reference, kept))
     return found
 
@@ -132,7 +144,39 @@ def peers(outputs: Outputs, like: Outputs) -> Outputs:
     chosen = torch.isin(outputs.targets, like.targets)
     if not bool(chosen.any()):
         raise BadRequest("No stranger is of the members' classes.", "a test set that has them.")
-    return Outputs(outputs.logits[chosen], outputs.targets[chosen])
+    return outputs.chosen(chosen)
+
+
+def auc_interval(auc: float, members: int, strangers: int) -> tuple[float, float]:
+    """What so many examples on the two sides leave open of an AUC, with 95 % confidence.
+
+    From ten of both on, all theta with |auc − theta| ≤ z √V(theta), V the variance for
+    exponential scores with both numbers at their mean N where they are factors (Hanley and
+    McNeil, 1982; Newcombe, 2006, method 5):
+
+        V = theta (1 − theta) (1 + (N − 1)((1 − theta)/(2 − theta) + theta/(1 + theta))) / (n m).
+
+    With fewer on a side no shape of scores can be assumed: `share_interval` of the smaller
+    side, whose placements among the other are values in [0, 1] with the AUC as their mean.
+    """
+    if min(members, strangers) < FEW:
+        return share_interval(auc, min(members, strangers))
+    return _newcombe_low(auc, members, strangers), 1.0 - _newcombe_low(1 - auc, members, strangers)
+
+
+def _newcombe_low(auc: float, members: int, strangers: int) -> float:
+    """The lower end, by bisection; the upper one is that of the sides exchanged, mirrored."""
+    z, others = float(stats.norm.ppf(0.975)), (members + strangers) / 2 - 1
+    low, high = 0.0, auc
+    for _ in range(60):
+        theta = (low + high) / 2
+        inner = 1 + others * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        variance = theta * (1 - theta) * inner / (members * strangers)
+        if auc - theta > z * variance**0.5:
+            low = theta
+        else:
+            high = theta
+    return low
 
 
 def _widening(models: int) -> float:
