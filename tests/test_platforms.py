@@ -65,9 +65,8 @@ def test_without_the_modules_of_posix_it_imports_and_erases() -> None:
 
 
 def test_without_the_modules_of_posix_the_command_line_imports() -> None:
-    assert "Usage" in run(
-        POOR + "import curenu.cli\nsys.argv = ['curenu', '--help']\ncurenu.cli.main()"
-    )
+    asks = "import curenu.cli\nsys.argv = ['curenu', '--help']\ncurenu.cli.main()"
+    assert "Usage" in run(POOR + asks)
 
 
 def test_a_plain_import_leaves_out_what_only_some_calls_need() -> None:

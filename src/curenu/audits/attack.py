@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from curenu.audits.finding import FEW, Finding, share_interval
+from curenu.audits.finding import Finding, share_interval
 from curenu.audits.outputs import Outputs
 from curenu.errors import BadRequest, IllPosed
 
@@ -20,6 +20,7 @@ __all__ = ["Attack", "attack_findings", "auc_interval", "peers"]
 Floats = NDArray[np.float64]
 
 _LOW = 0.01  # the false positive rate at which the true one is reported
+_SHAPED = 20  # scores on a side, below which their variance is not taken from them
 _TO_TELL = 100  # strangers of whom one is that share
 _AT_ONCE = 16  # bootstrap samples counted together: bounds the memory
 
@@ -124,7 +125,7 @@ def attack_findings(
             reference = float(np.mean(values))
         low, high = np.quantile(samples[place], [0.025, 0.975])
         counts = attack.members.shape[1], attack.strangers.shape[1]
-        alone = share_interval(value, counts[0]) if place else auc_interval(value, *counts)
+        alone = share_interval(value, counts[0]) if place else auc_interval(attack)
         interval = (
             max(0.0, min(alone[0], float(value - widening * (value - low)))),
             min(1.0, max(alone[1], float(value + widening * (high - value)))),
@@ -147,36 +148,30 @@ def peers(outputs: Outputs, like: Outputs) -> Outputs:
     return outputs.chosen(chosen)
 
 
-def auc_interval(auc: float, members: int, strangers: int) -> tuple[float, float]:
-    """What so many examples on the two sides leave open of an AUC, with 95 % confidence.
+def auc_interval(attack: Attack) -> tuple[float, float]:
+    """What the examples on the two sides leave open of the AUC, with 95 % confidence.
 
-    From ten of both on, all theta with |auc − theta| ≤ z √V(theta), V the variance for
-    exponential scores with both numbers at their mean N where they are factors (Hanley and
-    McNeil, 1982; Newcombe, 2006, method 5):
+    `share_interval` of as many trials as the examples are worth, AUC (1 − AUC)/V. V is the
+    larger of the variance of the placements of both sides (DeLong et al., 1988) and that of
+    exponential scores (Hanley and McNeil, 1982; with both numbers at their mean N where they
+    are factors, as Newcombe's method 5 of 2006), for n members and m strangers
 
-        V = theta (1 − theta) (1 + (N − 1)((1 − theta)/(2 − theta) + theta/(1 + theta))) / (n m).
+        V = AUC (1 − AUC) (1 + (N − 1)((1 − AUC)/(2 − AUC) + AUC/(1 + AUC))) / (n m).
 
-    With fewer on a side no shape of scores can be assumed: `share_interval` of the smaller
-    side, whose placements among the other are values in [0, 1] with the AUC as their mean.
+    Not fewer than the smaller side, which any scores are worth (van Dantzig, 1951), and just
+    those with fewer than 20 on a side or no overlap: then nothing is known of their shape.
+    Several models count as one, with the mean of their placements.
     """
-    if min(members, strangers) < FEW:
-        return share_interval(auc, min(members, strangers))
-    return _newcombe_low(auc, members, strangers), 1.0 - _newcombe_low(1 - auc, members, strangers)
-
-
-def _newcombe_low(auc: float, members: int, strangers: int) -> float:
-    """The lower end, by bisection; the upper one is that of the sides exchanged, mirrored."""
-    z, others = float(stats.norm.ppf(0.975)), (members + strangers) / 2 - 1
-    low, high = 0.0, auc
-    for _ in range(60):
-        theta = (low + high) / 2
-        inner = 1 + others * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        variance = theta * (1 - theta) * inner / (members * strangers)
-        if auc - theta > z * variance**0.5:
-            low = theta
-        else:
-            high = theta
-    return low
+    sides = attack.placements(), Attack(attack.strangers, attack.members).placements()
+    counts = [len(side) for side in sides]
+    auc, least = attack.auc, float(min(counts))
+    variance = sum(float(side.var(ddof=1)) / len(side) for side in sides if len(side) > 1)
+    if least < _SHAPED or variance == 0.0:
+        return share_interval(auc, least)
+    others = sum(counts) / 2 - 1
+    inner = 1 + others * ((1 - auc) / (2 - auc) + auc / (1 + auc))
+    worth = min(counts[0] * counts[1] / inner, auc * (1 - auc) / variance)
+    return share_interval(auc, max(least, worth))
 
 
 def _widening(models: int) -> float:

@@ -50,7 +50,7 @@ def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
     return (mean - half, mean + half)
 
 
-def share_interval(mean: float, count: int) -> tuple[float, float]:
+def share_interval(mean: float, count: float) -> tuple[float, float]:
     """95 % interval of the mean of `count` independent values in [0, 1], whatever they are.
 
     Clopper's and Pearson's for `count` trials of which `count mean`, not rounded, succeeded:

@@ -51,8 +51,8 @@ class Outputs:
         broken = ~self.logits.isfinite().all(1)
         if broken.any():
             raise IllPosed(
-                f"Logits of example {int(broken.nonzero()[0])} of {self.of} are not finite, nor "
-                f"are those of {int(broken.sum()) - 1} others of {len(broken)}.",
+                f"Logits of {int(broken.sum())} examples of {self.of} are not finite, first of "
+                f"example {int(broken.nonzero()[0])}.",
                 "a model that did not diverge.",
             )
 
