@@ -16,6 +16,7 @@ from curenu.audits import (
     closeness,
     divergence,
     gap_closed,
+    has_gap,
     indistinguishability,
     jensen_shannon,
     loss_gap,
@@ -25,7 +26,6 @@ from curenu.audits import (
     tow,
 )
 from curenu.audits.finding import mean_interval, share_finding, share_interval
-from curenu.audits.gap_closed import has_gap
 from curenu.errors import BadRequest, IllPosed
 from curenu.report import Row
 from curenu.report.table import COLUMNS, cells

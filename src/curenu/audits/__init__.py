@@ -10,7 +10,7 @@ from curenu.audits.distance import distance_to_oracles, update_norm
 from curenu.audits.divergence import divergence, jensen_shannon
 from curenu.audits.finding import Finding
 from curenu.audits.forgetting_score import example_epsilons, forgetting_score
-from curenu.audits.gap_closed import gap_closed, margin
+from curenu.audits.gap_closed import gap_closed, has_gap, margin
 from curenu.audits.indistinguishability import indistinguishability, noise_floor
 from curenu.audits.klom import klom, klom_findings, margin_divergence
 from curenu.audits.lira import lira_scores, unlearning_lira
@@ -38,6 +38,7 @@ __all__ = [
     "example_epsilons",
     "forgetting_score",
     "gap_closed",
+    "has_gap",
     "indistinguishability",
     "jensen_shannon",
     "klom",
