@@ -21,6 +21,7 @@ from curenu.report import finite
 
 __all__ = ["Archive"]
 
+_LOCK = "lock"
 _CONFIG = "config.json"
 _WORDS = ("title", "about", "duration", "published", "smoke")  # they change no figure
 
@@ -45,7 +46,7 @@ class Archive:
         """
         with self._writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
                 lock(handle)
@@ -104,7 +105,8 @@ class Archive:
                 f"{self.folder} holds results of another configuration.",
                 "another `--out`, or deleting that folder.",
             )
-        if self.folder.exists() and not known.is_file() and any(self.folder.iterdir()):
+        others = self.folder.exists() and any(p.name != _LOCK for p in self.folder.iterdir())
+        if others and not known.is_file():
             raise RunBroken(f"{self.folder} is not empty and no benchmark's.", "another `--out`.")
 
     def _name(self, cell: Cell) -> str:
