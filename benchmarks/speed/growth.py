@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from curenu.cost import peak_memory
 from curenu.cubic import CubicModel, LanczosSolver
+from curenu.memory import peak_memory
 from curenu.risks import EmpiricalRisk
 
 __all__ = ["measure"]

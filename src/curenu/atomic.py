@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and held by one process at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["PARTIAL", "replace_file"]
+__all__ = ["PARTIAL", "lock", "replace_file"]
 
 PARTIAL = ".partial"
 """Ending of a file that is not finished; a killed process may leave one."""
@@ -28,7 +28,32 @@ def replace_file(path: Path, content: bytes) -> None:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    handle = os.open(path.parent, os.O_RDONLY)
+    _flush_folder(path.parent)
+
+
+def lock(handle: int) -> None:
+    """Hold the open file `handle` alone until it is closed, by the means of the system.
+
+    Raises `OSError` when another process holds it. Imported here: only one of the two is there.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a new name in `folder` outlast a failure of power, where folders can be opened.
+
+    Windows cannot open a folder; its file system keeps a log of names of its own.
+    """
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

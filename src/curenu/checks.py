@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from itertools import pairwise
@@ -15,7 +14,6 @@ from torch.utils.data import DataLoader, IterableDataset
 from curenu.errors import BadRequest, IllPosed, UnsupportedModel
 
 __all__ = [
-    "available_memory",
     "check_curvature",
     "check_product_dtype",
     "positions_of",
@@ -129,11 +127,6 @@ def _places(wanted: list[Any], size: int, ids: Sequence[Hashable] | None) -> dic
                 "whole numbers, or pass `ids=` to name the examples.",
             )
     return {int(example): int(example) for example in wanted if 0 <= int(example) < size}
-
-
-def available_memory() -> int:
-    """Bytes of memory that can be used now without swapping, as the system says."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def check_product_dtype(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from curenu.distributed import added, count
+from curenu.memory import peak_device_memory, peak_memory
 
-__all__ = ["Cost", "Meter", "peak_memory"]
+__all__ = ["Cost", "Meter"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,8 @@ class Cost:
     `gradients` and `hvps` count calls on an objective of any size; `examples` counts
     examples passed through the model for a value, a gradient or a product, each pass once,
     so that calls on small samples and on all the data can be compared. `peak_bytes` is the
-    largest resident memory of the whole process so far, 0 if not measured.
+    largest resident memory of the whole process so far, `device_peak_bytes` the most that its
+    tensors took on a CUDA device at once, apart from that; 0 if not measured.
     """
 
     gradients: int = 0
@@ -30,6 +29,7 @@ class Cost:
     examples: int = 0
     seconds: float = 0.0
     peak_bytes: int = 0
+    device_peak_bytes: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -38,21 +38,8 @@ class Cost:
             self.examples + other.examples,
             self.seconds + other.seconds,
             max(self.peak_bytes, other.peak_bytes),
+            max(self.device_peak_bytes, other.device_peak_bytes),
         )
-
-
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, in bytes.
-
-    From the kernel's own line where there is one: what `getrusage` says of a process begins
-    with the memory of the one that started it.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 @dataclass
@@ -90,6 +77,7 @@ class Meter:
                 int(added(passed)) if self.shared else passed,
                 time.perf_counter() - start,
                 peak_memory(),
+                peak_device_memory(),
             )
 
         yield spent

@@ -18,14 +18,13 @@ from curenu.operators import length
 from curenu.records import AimReached, DriftCheck, DriftRecord, RequestRecord
 from curenu.risks import EmpiricalRisk
 from curenu.run import Run
-from curenu.status import Advice, Status
+from curenu.status import Advice, Status, share_advice
 from curenu.tasks import Task
 
 __all__ = [
     "COST_LIMIT",
     "DRIFT_LIMIT",
     "NOISE_LIMIT",
-    "SHARE_LIMIT",
     "STUCK_LIMIT",
     "Chain",
     "advise",
@@ -35,10 +34,6 @@ __all__ = [
 
 COST_LIMIT = 1.0
 """Seconds of all requests over those of one retraining: from here on it would have cost no more."""
-
-SHARE_LIMIT = 0.2
-"""Share of the examples erased. The largest erasure that the benchmarks compare with retraining
-is 18 % (90 % of two of ten classes); beyond it nothing is known of the anchored objective."""
 
 STUCK_LIMIT = 2
 """Requests that ended without a step. One may be a small request in a noisy sample."""
@@ -132,7 +127,7 @@ def advise(drift: DriftRecord, statuses: Sequence[Status]) -> tuple[Advice, ...]
     aim, check = drift.aim, drift.check
     reasons = {
         Advice.COST: drift.ratio is not None and drift.ratio >= COST_LIMIT,
-        Advice.SHARE: drift.share > SHARE_LIMIT,
+        Advice.SHARE: share_advice(drift.share, 1) is not None,
         Advice.STUCK: list(statuses).count(Status.NO_GAIN) >= STUCK_LIMIT,
         Advice.NOISE: aim is not None and aim.gain <= NOISE_LIMIT * aim.gain_error,
         Advice.DRIFTED: check is not None and _drifted(check),

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 
-from curenu.audits import Finding, Outputs, Split, closeness, noise_floors
+from curenu.audits import SETS, Finding, Outputs, Split, closeness, noise_floors
 from curenu.errors import BadRequest
 from curenu.report import Row
 from curenu.risks import EmpiricalRisk
@@ -149,18 +148,17 @@ def distance(model: nn.Module, other: nn.Module) -> float:
 def split_of(task: Task, forget: Sequence[int], retain: Sequence[int], model: nn.Module) -> Split:
     """The outputs of `model` on forget, retain and test set, as decisions between classes."""
     return Split(
-        _outputs(task, model, task.train, forget),
-        _outputs(task, model, task.train, retain),
-        _outputs(task, model, task.test, None),
+        _outputs(task, model, forget, SETS["f"]),
+        _outputs(task, model, retain, SETS["r"]),
+        _outputs(task, model, None, SETS["t"]),
     )
 
 
-def _outputs(
-    task: Task, model: nn.Module, dataset: Dataset[Any], positions: Sequence[int] | None
-) -> Outputs:
-    risk = EmpiricalRisk(model, dataset, task.loss)
+def _outputs(task: Task, model: nn.Module, positions: Sequence[int] | None, of: str) -> Outputs:
+    """Of training examples at `positions`, or of the test set."""
+    risk = EmpiricalRisk(model, task.test if positions is None else task.train, task.loss)
     chosen = risk if positions is None else risk.subset(torch.as_tensor(positions))
-    return Outputs(*task.decided(*chosen.outputs(risk.start)))
+    return Outputs(*task.decided(*chosen.outputs(risk.start)), of=of)
 
 
 def _among(oracles: Sequence[Split], floors: dict[str, float], before: Split) -> list[Finding]:

@@ -23,7 +23,7 @@ from curenu.methods import Unlearning, resolve_method
 from curenu.own_model import full_copy, unwrapped
 from curenu.parameters import ParameterSpace, Selection
 from curenu.risks import EmpiricalRisk, TrainingTime, require_same_problem
-from curenu.status import Status, share_note
+from curenu.status import Status, share_advice
 
 __all__ = ["Unlearned", "erase", "unlearn", "with_parameters"]
 
@@ -193,8 +193,10 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
             "another method or a smaller step.",
         )
     require_same(RunBroken, result=erasure.theta)
-    share = problem.forget.size / (problem.forget.size + problem.retain.size)
-    notes = (*erasure.notes, *problem.retain.notes, *share_note(share))
+    gone = problem.forget.size
+    advice = share_advice(gone, gone + problem.retain.size)
+    said = () if advice is None else (str(advice),)
+    notes = (*erasure.notes, *problem.retain.notes, *said)
     unmoved = erasure.status.ok and torch.equal(erasure.theta, problem.start)
     status = Status.UNMOVED if unmoved and _pulls(problem) else erasure.status
     return replace(erasure, status=status, notes=notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import tomllib
@@ -16,7 +15,7 @@ import safetensors.torch
 import tomli_w
 from pydantic import ValidationError
 
-from curenu.atomic import PARTIAL, replace_file
+from curenu.atomic import PARTIAL, lock, replace_file
 from curenu.distributed import by_first, held_by_first
 from curenu.errors import RunBroken
 from curenu.records import (
@@ -201,7 +200,7 @@ class FolderStore:
             handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(handle)
             except OSError as error:
                 raise RunBroken(
                     f"{self.folder} is in use by another process.",

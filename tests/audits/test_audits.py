@@ -16,6 +16,7 @@ from curenu.audits import (
     closeness,
     divergence,
     gap_closed,
+    has_gap,
     indistinguishability,
     jensen_shannon,
     loss_gap,
@@ -24,7 +25,10 @@ from curenu.audits import (
     noise_floors,
     tow,
 )
-from curenu.errors import BadRequest
+from curenu.audits.finding import mean_interval, share_finding, share_interval
+from curenu.errors import BadRequest, IllPosed
+from curenu.report import Row
+from curenu.report.table import COLUMNS, cells
 from tests.problems import classes, inputs
 
 
@@ -149,8 +153,107 @@ def test_the_gaps_interval_covers_what_all_examples_give() -> None:
 
 
 def test_no_gap_is_refused() -> None:
-    with pytest.raises(BadRequest, match="oracles'"):
+    with pytest.raises(BadRequest, match="no gap to close"):
         gap_closed("loss", drawn(1), drawn(2), [drawn(1)])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gap_that_rounding_makes_is_none(dtype: torch.dtype) -> None:
+    """Of float32 logits a relative 1e-7 is rounding; of float64 logits it is a gap."""
+    before = drawn(1)
+    before = Outputs(before.logits.to(dtype), before.targets)
+    oracle = Outputs(before.logits * (1 + 1e-7), before.targets)
+    assert has_gap("loss", before, [oracle]) == (dtype == torch.float64)
+
+
+def test_a_gap_within_the_oracles_noise_is_none() -> None:
+    """Losses of 1, 1.2 and 1.4 for oracles: 1.44 is .24 away, less than their mean gap, .267."""
+
+    def of_loss(loss: float) -> Outputs:
+        """Two classes, each example with this loss."""
+        wrong = math.log(math.expm1(loss))
+        return outputs(torch.tensor([[0.0, wrong]] * 5, dtype=torch.float64), [0] * 5)
+
+    oracles = [of_loss(loss) for loss in (1.0, 1.2, 1.4)]
+    assert not has_gap("loss", of_loss(1.44), oracles)
+    assert has_gap("loss", of_loss(1.48), oracles)
+    assert has_gap("loss", of_loss(1.44), oracles[1:2])
+    with pytest.raises(BadRequest, match="as they are to each other"):
+        gap_closed("loss", of_loss(1.44), of_loss(0.0001), oracles)
+
+
+def test_a_table_shows_a_dash_for_a_share_of_no_gap() -> None:
+    oracles = [Split(drawn(s), drawn(s + 10), drawn(s + 20)) for s in (2, 3)]
+    found = closeness(oracles[0], oracles, noise_floors(oracles), oracles[0])
+    assert not [finding.name for finding in found if finding.name.startswith("G ")]
+    place = [column.figure for column in COLUMNS].index("G loss")
+    assert cells([Row("same", tuple(found))])[0][place] == "–"
+
+
+def test_oracles_equal_but_for_rounding_have_no_ratio() -> None:
+    first = Outputs(drawn(1).logits.float(), drawn(1).targets)
+    again = Outputs(first.logits * (1 + 2e-7), first.targets)
+    floor = noise_floor([first, again])
+    assert floor < 1e-12
+    with pytest.raises(BadRequest, match="identical"):
+        indistinguishability("R", divergence("JSD", drawn(2), [first], reference=floor))
+
+
+def test_what_is_not_finite_is_refused_by_set_and_example() -> None:
+    logits = drawn(1, size=6).logits
+    for place, bad in ((4, math.nan), (2, math.inf)):
+        broken = logits.clone()
+        broken[place, 1] = bad
+        with pytest.raises(IllPosed, match=f"the forget set .* example {place}"):
+            Outputs(broken, classes(6, 4), of="the forget set")
+        with pytest.raises(IllPosed, match=f"example {place}"):
+            jensen_shannon(logits, broken)
+
+
+@pytest.mark.parametrize("target", [-100, 3])
+def test_targets_that_are_no_classes_are_refused_by_name(target: int) -> None:
+    with pytest.raises(BadRequest, match=rf"Target {target} of example 1 of the test set"):
+        Outputs(torch.zeros(2, 3), torch.tensor([0, target]), of="the test set")
+
+
+def test_comparisons_of_other_examples_or_nothing_are_refused() -> None:
+    model, fewer = drawn(1), drawn(2, size=20)
+    swapped = Outputs(model.logits, model.targets.flip(0))
+    for other in (fewer, swapped):
+        for audit in (loss_gap, divergence):
+            with pytest.raises(BadRequest, match="different examples"):
+                audit("A", model, [other])
+        with pytest.raises(BadRequest, match="different examples"):
+            gap_closed("loss", model, model, [other])
+    with pytest.raises(BadRequest, match="one oracle"):
+        loss_gap("A", model, [])
+
+
+def test_one_example_or_one_oracle_has_no_spread_to_tell() -> None:
+    one = Outputs(drawn(1).logits[:1], drawn(1).targets[:1])
+    other = Outputs(drawn(2).logits[:1], one.targets)
+    assert loss_gap("gap", one, [other]).interval is None
+    distance = divergence("JSD", one, [other], reference=0.1)
+    assert distance.interval is None
+    assert indistinguishability("R", distance).interval is None
+    assert gap_closed("loss", one, one, [other]).interval is None
+    model, oracle = (Split(drawn(s), drawn(s), drawn(s)) for s in (1, 2))
+    assert tow(model, [oracle]).interval is None
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    low, high = mean_interval(values) or (0, 0)
+    half = 3.182446 * math.sqrt(values.var(ddof=1) / 4)  # t of 3 degrees of freedom
+    assert (low, high) == pytest.approx((4 - half, 4 + half), rel=1e-6)
+
+
+def test_shares_that_do_not_vary_keep_an_interval() -> None:
+    """Nine of nine: the least share that gives it once in forty is .025^(1/9)."""
+    assert share_interval(1.0, 9) == pytest.approx((0.025 ** (1 / 9), 1.0))
+    assert share_interval(0.0, 9) == pytest.approx((0.0, 1 - 0.025 ** (1 / 9)))
+    found = share_finding("recall", np.ones(50))
+    assert found.interval == pytest.approx((0.025 ** (1 / 50), 1.0))
 
 
 def test_loss_gap_has_a_sign() -> None:
@@ -164,8 +267,9 @@ def test_closeness_names_what_the_tables_show() -> None:
     before = Split(drawn(4, noise=0.1), drawn(14), drawn(24))
     floors = noise_floors(oracles)
     found = {finding.name: finding for finding in closeness(model, oracles, floors, before)}
-    shown = {"FA", "RA", "TA", "ToW", "JSD f", "Rf", "Rr", "Rt", "G loss", "G margin"}
+    shown = {"FA", "RA", "TA", "ToW", "JSD f", "Rf", "Rr", "Rt", "G loss"}
     assert shown <= set(found)
+    assert "G margin" not in found  # less noise about the same margins leaves no gap to close
     assert found["JSD f"].reference == floors["f"]
     ratio = found["Rf"]
     assert ratio.value == pytest.approx(found["JSD f"].value / floors["f"])

@@ -163,3 +163,20 @@ def test_one_model_is_no_ensemble() -> None:
         forgetting_score(draws(4, 5), draws(5, 5))
     with pytest.raises(BadRequest, match="4 models"):
         forgetting_score(draws(3, 5), draws(3, 5))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_margins_that_are_not_finite_are_refused_with_model_and_example(bad: float) -> None:
+    whole, broken = draws(8, 5), draws(8, 5, seed=1)
+    broken[3, 2] = bad
+    for audit in (margin_divergence, klom, forgetting_score):
+        with pytest.raises(IllPosed, match="oracle 3 on example 2"):
+            audit(whole, broken)
+        with pytest.raises(IllPosed, match="unlearned model 3 on example 2"):
+            audit(broken, whole)
+
+
+def test_models_that_all_score_alike_keep_an_interval() -> None:
+    """Every example told apart: none of twenty scored, which one in seven may hide."""
+    found = forgetting_score(draws(8, 20) + 100, draws(8, 20, seed=1))
+    assert (found.value, found.interval) == (0.0, pytest.approx((0.0, 1 - 0.025 ** (1 / 20))))

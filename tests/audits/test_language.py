@@ -16,7 +16,7 @@ from curenu.audits.language import (
     truthfulness,
 )
 from curenu.bench.language import language_findings, speaks
-from curenu.errors import BadRequest
+from curenu.errors import BadRequest, IllPosed
 
 NAN = float("nan")
 
@@ -115,11 +115,40 @@ def test_extraction_is_the_share_said_from_the_shortest_beginning(
         lambda: model_utility([1.2]),
         lambda: forget_quality(np.array([1.0]), []),
         lambda: extraction_strength("e", np.array([[NAN]])),
+        lambda: extraction_strength("e", np.array([[0.5, 1.0]])),
+        lambda: truthfulness("t", np.array([-0.1])),
+        lambda: forget_quality(np.array([]), [np.array([1.0])]),
     ],
 )
 def test_what_cannot_be_meant_is_refused(ask) -> None:
     with pytest.raises(BadRequest):
         ask()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: answer_probability("p", np.array([-1.0, -1.0, NAN])),
+        lambda: choice_probability("c", -np.ones(3), np.array([[-1.0], [-1.0], [-np.inf]])),
+        lambda: truth_ratio(np.array([-1.0, -1.0, -np.inf]), -np.ones((3, 2))),
+        lambda: truthfulness("t", np.array([1.0, 1.0, NAN])),
+        lambda: forget_quality(np.array([1.0, 0.5, NAN]), [np.array([1.0])]),
+        lambda: forget_quality(np.array([1.0]), [np.array([1.0, 0.5, NAN])]),
+    ],
+)
+def test_what_is_not_finite_is_refused_with_its_question(ask) -> None:
+    with pytest.raises(IllPosed, match="question 2"):
+        ask()
+
+
+def test_answers_that_are_all_said_leave_room_for_one_that_is_not() -> None:
+    found = rouge_recall("r", ["yes"] * 20, ["yes"] * 20)
+    assert found.interval == pytest.approx((0.025 ** (1 / 20), 1.0))
+
+
+def test_one_oracle_has_no_range() -> None:
+    ratios = np.linspace(0.1, 1.0, 20)
+    assert forget_quality(ratios, [ratios]).interval is None
 
 
 def measured(knows: tuple[int, ...]) -> dict[str, np.ndarray]:

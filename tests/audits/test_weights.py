@@ -62,6 +62,18 @@ def test_curves_that_cannot_be_compared_are_refused(
         relearning("retain", curve, [], 0.5)
 
 
+@pytest.mark.parametrize("level", [math.nan, -0.1, 1.5])
+def test_a_level_that_is_no_accuracy_is_refused(level: float) -> None:
+    with pytest.raises(BadRequest, match="level"):
+        relearning("retain", FAST, [SLOW], level)
+
+
+def test_one_oracle_has_no_range() -> None:
+    assert relearning("retain", FAST, [SLOW], 0.5)[0].interval is None
+    one, other = torch.zeros(3), torch.ones(3)
+    assert distance_to_oracles(one, [other]).interval is None
+
+
 def certificate(norm: float, lowest: float, residual: float = 0.0, m: float = 4.0) -> Certificate:
     return Certificate(norm, lowest, residual, m, 10, 10)
 

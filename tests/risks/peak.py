@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from curenu.cost import peak_memory
+from curenu.memory import peak_memory
 from curenu.risks import EmpiricalRisk
 
 BATCH = 32

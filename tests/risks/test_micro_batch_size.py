@@ -80,7 +80,7 @@ def test_what_would_not_fit_in_memory_is_not_tried(monkeypatch: pytest.MonkeyPat
         few = risk.subset(range(size))
         return graph_bytes(lambda: few.gradient(few.start))
 
-    monkeypatch.setattr(micro_batch_size, "available_memory", lambda: 8 * graph(20))
+    monkeypatch.setattr(micro_batch_size, "available_memory", lambda device: 8 * graph(20))
     assert timed(model, 1000).source.micro_batch_size == 20
 
 

@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.metrics import roc_auc_score, roc_curve
 
-from curenu.audits.finding import Finding
+from curenu.audits.finding import Finding, share_interval
 from curenu.audits.outputs import Outputs
 from curenu.errors import BadRequest, IllPosed
 
-__all__ = ["Attack", "attack_findings", "peers"]
+__all__ = ["Attack", "attack_findings", "auc_interval", "peers"]
 
 Floats = NDArray[np.float64]
 
 _LOW = 0.01  # the false positive rate at which the true one is reported
+_SHAPED = 20  # scores on a side, below which their variance is not taken from them
+_TO_TELL = 100  # strangers of whom one is that share
 _AT_ONCE = 16  # bootstrap samples counted together: bounds the memory
 
 
@@ -44,8 +45,12 @@ class Attack:
             scores = np.atleast_2d(np.asarray(getattr(self, name), dtype=np.float64))
             if scores.ndim != 2 or scores.size == 0:
                 raise BadRequest(f"Scores of {name} {scores.shape}.", "one or more, [k, n].")
-            if not np.isfinite(scores).all():
-                raise IllPosed(f"Scores of {name} are not finite.", "a model that is.")
+            broken = np.argwhere(~np.isfinite(scores))
+            if len(broken):
+                raise IllPosed(
+                    f"Scores of {name} are not finite, first that of example {broken[0][1]}.",
+                    "a model that did not diverge.",
+                )
             object.__setattr__(self, name, scores)
         if self.paired and self.members.shape != self.strangers.shape:
             raise BadRequest(
@@ -55,17 +60,19 @@ class Attack:
     @cached_property
     def rates(self) -> tuple[Floats, Floats]:
         """False and true positive rates over all thresholds, from (0, 0) to (1, 1)."""
-        flat = np.concatenate([self.members.ravel(), self.strangers.ravel()])
-        truth = np.repeat([1, 0], [self.members.size, self.strangers.size])
-        false, true, _ = roc_curve(truth, flat, drop_intermediate=False)
+        both = np.concatenate([self.members.ravel(), self.strangers.ravel()])
+        distinct, ranks = np.unique(both, return_inverse=True)
+        parts = ranks[: self.members.size], ranks[self.members.size :]
+        true, false = (
+            np.append(0, np.bincount(part, minlength=len(distinct))[::-1].cumsum()) / part.size
+            for part in parts
+        )
         return false, true
 
     @cached_property
     def auc(self) -> float:
         """P(member's score > stranger's), a tie counted half."""
-        flat = np.concatenate([self.members.ravel(), self.strangers.ravel()])
-        truth = np.repeat([1, 0], [self.members.size, self.strangers.size])
-        return float(roc_auc_score(truth, flat))
+        return float(self.placements().mean())
 
     @cached_property
     def true_positive_rate(self) -> float:
@@ -92,13 +99,16 @@ class Attack:
 def attack_findings(
     name: str, attack: Attack, generator: torch.Generator, expected: Sequence[Attack] = ()
 ) -> list[Finding]:
-    """Findings `name` AUC and TPR (at 1 % FPR) with bootstrap intervals of 95 %.
+    """Findings `name` AUC and TPR (at 1 % FPR) with intervals of 95 %.
 
-    Members and strangers are resampled apart, models and examples both when there are
-    several models (two-way bootstrap: rather wide than narrow), and the interval is widened
-    to what Student's t gives so few models. References are the means of the `expected`
-    attacks: the same ones on models that never saw the members.
-    `per_example` of the AUC is the share of strangers each member outscores.
+    The wider at each end of two. A bootstrap: members and strangers are resampled apart, models
+    and examples both when there are several models (two-way: rather wide than narrow), widened
+    to what Student's t gives so few models. And what the number of examples alone allows,
+    `auc_interval` and `share_interval`: a bootstrap of one member, or of scores that do not
+    overlap, has no width. Fewer than 100 strangers cannot tell a rate of 1 %: the TPR has no
+    interval then. References are the means of the `expected` attacks: the same ones on models
+    that never saw the members. `per_example` of the AUC is the share of strangers each member
+    outscores.
     """
     samples = np.concatenate(list(_resampled(attack, generator)), axis=1)
     widening = _widening(len(attack.members))
@@ -114,10 +124,14 @@ def attack_findings(
             values = [e.true_positive_rate if place else e.auc for e in expected]
             reference = float(np.mean(values))
         low, high = np.quantile(samples[place], [0.025, 0.975])
+        counts = attack.members.shape[1], attack.strangers.shape[1]
+        alone = share_interval(value, counts[0]) if place else auc_interval(attack)
         interval = (
-            max(0.0, float(value - widening * (value - low))),
-            min(1.0, float(value + widening * (high - value))),
+            max(0.0, min(alone[0], float(value - widening * (value - low)))),
+            min(1.0, max(alone[1], float(value + widening * (high - value)))),
         )
+        if place and counts[1] < _TO_TELL:
+            interval = None
         found.append(Finding(f"{name} {what}", value, interval, reference, kept))
     return found
 
@@ -131,7 +145,33 @@ def peers(outputs: Outputs, like: Outputs) -> Outputs:
     chosen = torch.isin(outputs.targets, like.targets)
     if not bool(chosen.any()):
         raise BadRequest("No stranger is of the members' classes.", "a test set that has them.")
-    return Outputs(outputs.logits[chosen], outputs.targets[chosen])
+    return outputs.chosen(chosen)
+
+
+def auc_interval(attack: Attack) -> tuple[float, float]:
+    """What the examples on the two sides leave open of the AUC, with 95 % confidence.
+
+    `share_interval` of as many trials as the examples are worth, AUC (1 − AUC)/V. V is the
+    larger of the variance of the placements of both sides (DeLong et al., 1988) and that of
+    exponential scores (Hanley and McNeil, 1982; with both numbers at their mean N where they
+    are factors, as Newcombe's method 5 of 2006), for n members and m strangers
+
+        V = AUC (1 − AUC) (1 + (N − 1)((1 − AUC)/(2 − AUC) + AUC/(1 + AUC))) / (n m).
+
+    Not fewer than the smaller side, which any scores are worth (van Dantzig, 1951), and just
+    those with fewer than 20 on a side or no overlap: then nothing is known of their shape.
+    Several models count as one, with the mean of their placements.
+    """
+    sides = attack.placements(), Attack(attack.strangers, attack.members).placements()
+    counts = [len(side) for side in sides]
+    auc, least = attack.auc, float(min(counts))
+    variance = sum(float(side.var(ddof=1)) / len(side) for side in sides if len(side) > 1)
+    if least < _SHAPED or variance == 0.0:
+        return share_interval(auc, least)
+    others = sum(counts) / 2 - 1
+    inner = 1 + others * ((1 - auc) / (2 - auc) + auc / (1 + auc))
+    worth = min(counts[0] * counts[1] / inner, auc * (1 - auc) / variance)
+    return share_interval(auc, max(least, worth))
 
 
 def _widening(models: int) -> float:

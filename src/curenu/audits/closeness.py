@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 import numpy as np
 
 from curenu.audits.accuracy import accuracy
 from curenu.audits.divergence import divergence
 from curenu.audits.finding import Finding
-from curenu.audits.gap_closed import QUANTITIES, gap_closed
-from curenu.audits.indistinguishability import indistinguishability, noise_floor
+from curenu.audits.gap_closed import QUANTITIES, gap_closed, has_gap
+from curenu.audits.indistinguishability import indistinguishability, noise_floor, tells_apart
 from curenu.audits.loss_gap import loss_gap
 from curenu.audits.outputs import Split
 from curenu.audits.tow import tow
-from curenu.errors import BadRequest
 
 __all__ = ["closeness", "noise_floors"]
 
@@ -38,7 +36,8 @@ def closeness(
 
     An accuracy's reference is the oracles' mean, a divergence's its noise floor in `floors`.
     Intervals are over examples, the oracles and their floor taken as they are.
-    G is left out where the trained model has no gap to close, R where the floor is zero.
+    G is left out where the trained model has no gap to close, R where the oracles are equal
+    but for rounding: tables show a dash.
     """
     findings = []
     for letter, part in model.parts.items():
@@ -49,12 +48,12 @@ def closeness(
         same = [oracle.parts[letter] for oracle in oracles]
         distance = divergence(f"JSD {letter}", part, same, reference=floors[letter])
         findings.append(distance)
-        with suppress(BadRequest):  # oracles that are identical have no spread to compare with
+        if tells_apart(floors[letter]):
             findings.append(indistinguishability(f"R{letter}", distance))
         findings.append(loss_gap(f"loss gap {letter}", part, same))
     if before is not None:
         forgotten = [oracle.forget for oracle in oracles]
         for quantity in QUANTITIES:
-            with suppress(BadRequest):  # the trained model is where the oracles are: no gap
+            if has_gap(quantity, before.forget, forgotten):
                 findings.append(gap_closed(quantity, before.forget, model.forget, forgotten))
     return findings

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from curenu.audits.finding import Finding
+from curenu.audits.finding import Finding, spread
 from curenu.errors import BadRequest, IllPosed
 
 __all__ = ["distance_to_oracles", "update_norm"]
@@ -36,7 +36,7 @@ def distance_to_oracles(theta: Tensor, oracles: Sequence[Tensor]) -> Finding:
     values = [_length(theta, oracle) for oracle in oracles]
     apart = [_length(*pair) for pair in combinations(oracles, 2)]
     reference = float(np.mean(apart)) if apart else None
-    return Finding("distance", float(np.mean(values)), (min(values), max(values)), reference)
+    return Finding("distance", float(np.mean(values)), spread(values), reference)
 
 
 def _length(theta: Tensor, other: Tensor) -> float:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from curenu.audits.finding import Finding, mean_interval
-from curenu.audits.outputs import Outputs
-from curenu.errors import BadRequest
+from curenu.audits.outputs import Outputs, require_same_examples
+from curenu.errors import BadRequest, IllPosed
 
 __all__ = ["divergence", "jensen_shannon"]
 
@@ -22,6 +22,12 @@ def jensen_shannon(first: Tensor, second: Tensor) -> NDArray[np.float64]:
         raise BadRequest(
             f"Logits {list(first.shape)} and {list(second.shape)}.", "the same examples."
         )
+    for logits in (first, second):
+        if not logits.isfinite().all():
+            example = int((~logits.isfinite().all(1)).nonzero()[0])
+            raise IllPosed(
+                f"Logits of example {example} are not finite.", "a model that did not diverge."
+            )
     log_p, log_q = (logits.double().log_softmax(1) for logits in (first, second))
     p, q = log_p.exp(), log_q.exp()
     log_m = ((p + q) / 2).clamp_min(1e-300).log()
@@ -36,5 +42,6 @@ def divergence(
 
     `reference` is the noise floor: the oracles' divergence from one another.
     """
+    require_same_examples(outputs, oracles)
     values = np.mean([jensen_shannon(outputs.logits, o.logits) for o in oracles], axis=0)
     return Finding(name, float(values.mean()), mean_interval(values), reference, values)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from curenu.audits.finding import Finding, mean_interval
+from curenu.audits.finding import Finding, share_finding
 from curenu.audits.margins import ensemble
 from curenu.errors import BadRequest
 
@@ -68,13 +68,7 @@ def forgetting_score(unlearned: Floats, oracles: Floats) -> Finding:
     """
     unlearned, oracles = ensemble(unlearned, oracles, least=4)
     points = _points(example_epsilons(unlearned, oracles), len(oracles))
-    return Finding(
-        "forgetting score",
-        float(points.mean()),
-        mean_interval(points),
-        _by_chance(len(oracles)),
-        points,
-    )
+    return share_finding("forgetting score", points, _by_chance(len(oracles)))
 
 
 def _epsilons(unlearned: Floats, oracles: Floats) -> Floats:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from curenu.audits.finding import Finding, mean_interval
-from curenu.audits.outputs import Outputs
+from curenu.audits.outputs import Outputs, require_same_examples
 from curenu.errors import BadRequest
 
-__all__ = ["QUANTITIES", "gap_closed", "margin"]
+__all__ = ["QUANTITIES", "gap_closed", "has_gap", "margin"]
 
 
 def margin(outputs: Outputs) -> Tensor:
@@ -36,17 +38,46 @@ def gap_closed(quantity: str, before: Outputs, after: Outputs, oracles: list[Out
 
     q is the mean `"accuracy"`, `"loss"` or `"margin"`; the oracles' is their mean. 1: the
     forget set is treated as never seen; 0: nothing was done; below 0: worse than that, or
-    overshot. The interval is over examples, of the ratio of the two means linearised. Raises
-    `BadRequest` when there was no gap.
+    overshot. The interval is over examples, of the ratio of the two means linearised, None for
+    one. Raises `BadRequest` for other examples, and where `has_gap` finds none to close.
     """
+    if not has_gap(quantity, before, oracles):
+        raise BadRequest(
+            f"There is no gap to close: the trained model's {quantity} is as near the oracles' "
+            "as they are to each other, or as rounding is.",
+            "another quantity, or the loss gap, which needs no gap.",
+        )
+    require_same_examples(after, oracles)
     measure = QUANTITIES[quantity]
     goal = torch.stack([measure(oracle) for oracle in oracles]).mean(0)
     left = (measure(after) - goal).cpu().numpy()
     gap = (measure(before) - goal).cpu().numpy()
-    if gap.mean() == 0.0:
-        raise BadRequest(f"The trained model's {quantity} is the oracles'.", "another quantity.")
     ratio = float(left.mean() / gap.mean())
-    low, high = mean_interval(ratio + (left - ratio * gap) / gap.mean())
+    bounds = mean_interval(ratio + (left - ratio * gap) / gap.mean())
+    return Finding(f"G {quantity}", 1.0 - abs(ratio), bounds and _folded(*bounds), 1.0)
+
+
+def has_gap(quantity: str, before: Outputs, oracles: list[Outputs]) -> bool:
+    """Whether the trained model is further from the oracles than chance or rounding puts it.
+
+    That is |q(before) − q(oracles)| above the mean |q(oracle) − q(oracle')| of two oracles,
+    below which the share of it that was closed says which oracles one happened to have, and
+    above what rounding of the logits, four units in the last place of the largest of each
+    example, may do to q.
+    """
+    require_same_examples(before, oracles)
+    measure = QUANTITIES[quantity]
+    each = [float(measure(oracle).mean()) for oracle in oracles]
+    gap = abs(float(measure(before).mean()) - float(np.mean(each)))
+    noise = [abs(one - other) for one, other in combinations(each, 2)]
+    rounding = 1e-12
+    if quantity != "accuracy":
+        eps = max(torch.finfo(o.logits.dtype).eps for o in (before, *oracles))
+        rounding += 4 * eps * float(before.logits.abs().amax(1).double().mean())
+    return gap > max(rounding, float(np.mean(noise)) if noise else 0.0)
+
+
+def _folded(low: float, high: float) -> tuple[float, float]:
+    """The interval of 1 − |ratio| from that of the ratio."""
     nearest = 0.0 if low <= 0.0 <= high else min(abs(low), abs(high))
-    interval = (1.0 - max(abs(low), abs(high)), 1.0 - nearest)
-    return Finding(f"G {quantity}", 1.0 - abs(ratio), interval, 1.0)
+    return (1.0 - max(abs(low), abs(high)), 1.0 - nearest)

@@ -11,7 +11,7 @@ from curenu.audits.finding import Finding
 from curenu.audits.outputs import Outputs
 from curenu.errors import BadRequest
 
-__all__ = ["indistinguishability", "noise_floor"]
+__all__ = ["indistinguishability", "noise_floor", "tells_apart"]
 
 
 def noise_floor(oracles: list[Outputs]) -> float:
@@ -20,6 +20,14 @@ def noise_floor(oracles: list[Outputs]) -> float:
         raise BadRequest("One oracle has no spread.", "two oracles or more.")
     pairs = combinations(oracles, 2)
     return float(np.mean([jensen_shannon(a.logits, b.logits).mean() for a, b in pairs]))
+
+
+def tells_apart(floor: float) -> bool:
+    """Whether a noise floor is more than the rounding of two equal sets of logits.
+
+    The divergence of logits a relative 2^−23 apart, as float32 rounds, is about 1e-13.
+    """
+    return floor > 1e-12
 
 
 def indistinguishability(name: str, distance: Finding) -> Finding:
@@ -31,7 +39,7 @@ def indistinguishability(name: str, distance: Finding) -> Finding:
     `BadRequest` for oracles that are identical, or without a reference.
     """
     floor = distance.reference or 0.0
-    if floor < 1e-15:  # rounding of equal distributions
+    if not tells_apart(floor):
         raise BadRequest("The oracles are identical.", "oracles of different seeds.")
-    low, high = distance.interval or (distance.value, distance.value)
-    return Finding(name, distance.value / floor, (low / floor, high / floor), 1.0)
+    interval = distance.interval and (distance.interval[0] / floor, distance.interval[1] / floor)
+    return Finding(name, distance.value / floor, interval, 1.0)

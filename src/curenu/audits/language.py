@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from curenu.audits.finding import Finding, mean_interval
-from curenu.errors import BadRequest
+from curenu.audits.finding import Finding, share_finding, spread
+from curenu.errors import BadRequest, IllPosed
 
 __all__ = [
     "answer_probability",
@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 def answer_probability(name: str, answer: Array, *, reference: float | None = None) -> Finding:
     """Mean of P(a|q)^(1/|a|); `answer` `[n]` holds mean log-probabilities of answers' tokens."""
-    return _mean(name, np.exp(_checked(answer)), reference)
+    return share_finding(name, np.exp(_checked(answer)), reference)
 
 
 def choice_probability(
@@ -45,7 +45,7 @@ def choice_probability(
     """
     everything = np.column_stack([_checked(answer), _checked(wrong)])
     shares = np.exp(everything[:, 0] - np.logaddexp.reduce(everything, axis=1))
-    return _mean(name, shares, reference)
+    return share_finding(name, shares, reference)
 
 
 def rouge_recall(
@@ -63,7 +63,7 @@ def rouge_recall(
         if not wanted:
             raise BadRequest(f"The answer {answer!r} has no words.", "answers with words.")
         found.append(_common(words, wanted) / len(wanted))
-    return _mean(name, np.array(found), reference)
+    return share_finding(name, np.array(found), reference)
 
 
 def truth_ratio(paraphrased: Array, perturbed: Array) -> Array:
@@ -81,7 +81,7 @@ def truth_ratio(paraphrased: Array, perturbed: Array) -> Array:
 
 def truthfulness(name: str, ratios: Array, *, reference: float | None = None) -> Finding:
     """Mean of max(0, 1 − R): how far the truth is preferred to what is wrong."""
-    return _mean(name, np.maximum(0.0, 1.0 - ratios), reference)
+    return share_finding(name, np.maximum(0.0, 1.0 - _ratios(ratios)), reference)
 
 
 def model_utility(figures: Sequence[float], *, reference: float | None = None) -> Finding:
@@ -99,13 +99,15 @@ def model_utility(figures: Sequence[float], *, reference: float | None = None) -
 def forget_quality(ratios: Array, oracles: Sequence[Array]) -> Finding:
     """p-value that truth ratios on the forget set are the retrained model's, by Kolmogorov-Smirnov.
 
-    The median over `oracles`, the interval from the least to the largest. Above .05 the
-    test cannot tell the two apart, which with few questions is no proof that they are equal.
+    The median over `oracles`, the interval from the least to the largest, none with one. Above
+    .05 the test cannot tell the two apart, which with few questions is no proof that they are
+    equal.
     """
     if not oracles:
         raise BadRequest("No oracle.", "one model retrained on what stays, or more.")
-    found = [float(stats.ks_2samp(ratios, oracle).pvalue) for oracle in oracles]  # type: ignore[attr-defined]
-    return Finding("forget quality", float(np.median(found)), (min(found), max(found)), 1.0)
+    own, others = _ratios(ratios), [_ratios(oracle) for oracle in oracles]
+    found = [float(stats.ks_2samp(own, other).pvalue) for other in others]  # type: ignore[attr-defined]
+    return Finding("forget quality", float(np.median(found)), spread(found), 1.0)
 
 
 def extraction_strength(name: str, right: Array, *, reference: float | None = None) -> Finding:
@@ -120,20 +122,38 @@ def extraction_strength(name: str, right: Array, *, reference: float | None = No
         known = row[~np.isnan(row)]
         if not known.size:
             raise BadRequest("An answer has no token.", "answers of one token or more.")
+        if not np.isin(known, (0.0, 1.0)).all():
+            raise BadRequest("Tokens that are neither right nor wrong.", "1, 0, NaN beyond.")
         wrong = np.flatnonzero(known == 0)
         shares.append(1.0 - (wrong[-1] + 1 if wrong.size else 0) / known.size)
-    return _mean(name, np.array(shares), reference)
-
-
-def _mean(name: str, values: Array, reference: float | None) -> Finding:
-    return Finding(name, float(values.mean()), mean_interval(values), reference, values)
+    return share_finding(name, np.array(shares), reference)
 
 
 def _checked(logs: Array) -> Array:
     logs = np.asarray(logs, dtype=np.float64)
-    if not logs.size or not (logs <= 0).all():
+    _require_finite("log-probabilities", logs)
+    if not (logs <= 0).all():
         raise BadRequest("Log-probabilities that are none.", "numbers of 0 or less.")
     return logs
+
+
+def _ratios(values: Array) -> Array:
+    values = np.asarray(values, dtype=np.float64)
+    _require_finite("truth ratios", values)
+    if values.ndim != 1 or not (values >= 0).all():
+        raise BadRequest("Truth ratios that are none.", "`truth_ratio`'s, [n], of 0 or more.")
+    return values
+
+
+def _require_finite(what: str, values: Array) -> None:
+    if not values.size:
+        raise BadRequest(f"No {what}.", "those of one question or more.")
+    broken = np.argwhere(~np.isfinite(values))
+    if len(broken):
+        raise IllPosed(
+            f"The {what} of question {broken[0][0]} are not finite.",
+            "a model that did not diverge.",
+        )
 
 
 def _words(text: str) -> list[str]:

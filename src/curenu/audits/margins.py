@@ -23,6 +23,12 @@ def ensemble(
         raise BadRequest(f"Margins {shapes}.", "[models, n] of the same examples.")
     if min(map(len, found)) < least:
         raise BadRequest(f"Margins {shapes}.", f"{least} models or more on each side.")
-    if not all(np.isfinite(margins).all() for margins in found):
-        raise IllPosed("Margins are not finite.", "models that did not diverge.")
+    for margins, side in zip(found, ("unlearned model", "oracle"), strict=True):
+        broken = np.argwhere(~np.isfinite(margins))
+        if len(broken):
+            model, example = broken[0]
+            raise IllPosed(
+                f"The margin of {side} {model} on example {example} is not finite.",
+                "models that did not diverge.",
+            )
     return found[0], found[1]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from curenu.audits.finding import Finding
+from curenu.audits.finding import Finding, spread
 from curenu.errors import BadRequest, IllPosed
 
 __all__ = ["relearning", "steps_to_recover"]
@@ -23,7 +23,8 @@ def relearning(taught: str, curve: Curve, oracles: Sequence[Curve], level: float
     `taught`": steps until accuracy `level`, that of the trained model, is back, at most
     those taken; aim at the oracles'. Intervals are from the least to the largest oracle.
 
-    Raises `BadRequest` for curves of other steps or none, `IllPosed` if not finite.
+    Raises `BadRequest` for curves of other steps or none and a level that is no accuracy,
+    `IllPosed` if not finite.
     """
     if not oracles:
         raise BadRequest("No oracle's curve.", "one at least, of the same training.")
@@ -39,7 +40,7 @@ def relearning(taught: str, curve: Curve, oracles: Sequence[Curve], level: float
     slow = [steps_to_recover(other, level) for other in oracles]
     value = steps_to_recover(curve, level)
     return [
-        Finding(f"relearning {taught}", float(np.mean(areas)), (min(areas), max(areas)), 0.0),
+        Finding(f"relearning {taught}", float(np.mean(areas)), spread(areas), 0.0),
         Finding(f"recovery {taught}", value, None, float(np.mean(slow))),
     ]
 
@@ -49,6 +50,8 @@ def steps_to_recover(curve: Curve, level: float) -> float:
 
     A curve that never does has the number of its last step: a lower bound.
     """
+    if not 0.0 <= level <= 1.0:
+        raise BadRequest(f"level={level}.", "an accuracy, from 0 to 1.")
     steps, accuracies = _points(curve)
     reached = np.flatnonzero(accuracies >= level)
     if len(reached) == 0:

@@ -45,8 +45,8 @@ def rmia(
     places = torch.as_tensor(np.setdiff1d(np.arange(size), population))
     spaced = np.linspace(0, len(population) - 1, min(_POPULATION, len(population)))
     population = torch.as_tensor(population[spaced.astype(int)])
-    drawn = [_chosen(part, population) for part in parts]
-    others = [_chosen(part, places) for part in parts]
+    drawn = [part.chosen(population) for part in parts]
+    others = [part.chosen(places) for part in parts]
 
     def scores(outputs: Outputs, known: list[Outputs]) -> NDArray[np.float64]:
         return rmia_scores((outputs, known), (drawn[0], drawn[1:]), offline=offline, gamma=gamma)
@@ -103,7 +103,3 @@ def _log_probability(outputs: Outputs) -> NDArray[np.float64]:
 
 def _probability(outputs: Outputs) -> NDArray[np.float64]:
     return np.exp(_log_probability(outputs))
-
-
-def _chosen(outputs: Outputs, places: torch.Tensor) -> Outputs:
-    return Outputs(outputs.logits[places], outputs.targets[places])

@@ -17,10 +17,10 @@ from curenu.autodiff.micro_batch import (
     accumulate,
     pieces_of,
 )
-from curenu.checks import available_memory
 from curenu.cost import Meter
 from curenu.distributed import added, least, reduced
 from curenu.errors import UnsupportedModel
+from curenu.memory import available_memory
 
 __all__ = ["Kind", "Linearisation", "check_dense"]
 
@@ -113,7 +113,7 @@ class Linearisation:
         times 8 d²) exceed `memory_budget`, by default the memory now available.
         """
         dimension = self._theta.numel()
-        check_dense(dimension, memory_budget)
+        check_dense(dimension, memory_budget, self._theta.device)
         total = torch.zeros(dimension, dimension, dtype=torch.float64, device=self._theta.device)
         agrees, passes = self._by_outputs(total)
         self._meter.hvps -= least(-passes)  # the most of any process: the same count in all
@@ -219,10 +219,13 @@ def _maps(total: Tensor, vector: Tensor, image: Tensor, leaves: Sequence[Tensor]
     return all(float(a.norm()) <= eps**0.5 * float(b.norm()) + slack for a, b in pairs)
 
 
-def check_dense(dimension: int, memory_budget: int | None) -> None:
-    """Raise `UnsupportedModel` if a dense `[d, d]` decomposition exceeds the budget."""
+def check_dense(dimension: int, memory_budget: int | None, device: torch.device) -> None:
+    """Raise `UnsupportedModel` if a dense `[d, d]` decomposition exceeds the budget.
+
+    Without one, if it exceeds what is available where it would be made.
+    """
     needed = 3 * 8 * dimension**2
-    limit = available_memory() if memory_budget is None else memory_budget
+    limit = available_memory(device) if memory_budget is None else memory_budget
     if needed > limit:
         raise UnsupportedModel(
             f"The dense Hessian of {dimension} parameters and its decomposition take "

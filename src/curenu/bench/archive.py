@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from curenu.atomic import replace_file
+from curenu.atomic import lock, replace_file
 from curenu.bench.cell import Cell, Made
 from curenu.bench.config import Config
 from curenu.errors import RunBroken
@@ -22,6 +21,7 @@ from curenu.report import finite
 
 __all__ = ["Archive"]
 
+_LOCK = "lock"
 _CONFIG = "config.json"
 _WORDS = ("title", "about", "duration", "published", "smoke")  # they change no figure
 
@@ -46,10 +46,10 @@ class Archive:
         """
         with self._writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder, os.O_RDONLY)
+            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(handle)
             except OSError as error:
                 raise RunBroken(
                     f"{self.folder} is in use by another `curenu bench`.",
@@ -105,7 +105,8 @@ class Archive:
                 f"{self.folder} holds results of another configuration.",
                 "another `--out`, or deleting that folder.",
             )
-        if self.folder.exists() and not known.is_file() and any(self.folder.iterdir()):
+        others = self.folder.exists() and any(p.name != _LOCK for p in self.folder.iterdir())
+        if others and not known.is_file():
             raise RunBroken(f"{self.folder} is not empty and no benchmark's.", "another `--out`.")
 
     def _name(self, cell: Cell) -> str:

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from curenu.atomic import replace_file
-from curenu.audits import Outputs, Split
+from curenu.audits import SETS, Outputs, Split
 from curenu.checks import size_of
 from curenu.errors import BadRequest, NotConverged, RunBroken
 from curenu.evaluation import split_of
@@ -147,7 +147,8 @@ def _read_split(path: Path, key: str) -> Split:
         with np.load(io.BytesIO(path.read_bytes())) as kept:
             _check(str(kept["configuration"]), key, path)
             found = {name: torch.from_numpy(kept[name]) for name in kept if " " in name}
-        return Split(*(Outputs(found[f"{p} logits"], found[f"{p} targets"]) for p in "frt"))
+        parts = ((found[f"{p} logits"], found[f"{p} targets"], SETS[p]) for p in "frt")
+        return Split(*(Outputs(logits, targets, of=of) for logits, targets, of in parts))
     except Exception as error:  # zip, npy and checksum errors have no common kind
         raise _damaged(path, error) from error
 

@@ -42,11 +42,11 @@ def run_trial(shop: Workshop, trial: Trial) -> dict[str, Any]:
     start = time.perf_counter()
     try:
         theta = erase(problem, method, seed=0).theta
+        seconds = time.perf_counter() - start
+        model = with_parameters(first, risk.parameters, theta)
+        found = split_of(request.task, scene.forget, scene.retain, model)  # refuses NaN
     except CurenuError as error:
         return {"score": None, "seconds": time.perf_counter() - start, "failed": str(error)}
-    seconds = time.perf_counter() - start
-    model = with_parameters(first, risk.parameters, theta)
-    found = split_of(request.task, scene.forget, scene.retain, model)
     figures = closeness(found, list(scene.oracles), scene.floors, before)
     return {"score": score(figures), "seconds": seconds}
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from torch import Tensor
 
 from curenu.cost import Cost, Meter
@@ -154,6 +153,7 @@ def _damped(shifted: Vector, coefficients: Vector, mu: float) -> Vector:
 
 def _secular_root(shifted: Vector, coefficients: Vector, shift: float, penalty: float) -> float:
     """Root mu > 0 of psi(mu) = 1/|s(mu)| − M/(2(shift + mu)), to a few roundings."""
+    from scipy.optimize import brentq  # most of a second that an import need not take
 
     def psi(mu: float) -> float:
         size = float(np.linalg.norm(_damped(shifted, coefficients, mu)))

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from curenu.distributed import summed
@@ -125,6 +124,8 @@ class KrylovSpace:
 
     def ritz(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Eigenvalues `[k]`, ascending, and eigenvectors `[k, k]` of T_k."""
+        from scipy.linalg import eigh_tridiagonal  # half a second that an import need not take
+
         values, vectors = eigh_tridiagonal(self.diagonal, self.off_diagonal[:-1])
         return values, vectors
 

@@ -47,7 +47,7 @@ def dense_symmetric(curvature: Tensor | Curvature, memory_budget: int | None = N
     NaN or Inf.
     """
     if isinstance(curvature, Tensor):
-        check_dense(curvature.shape[0], memory_budget)
+        check_dense(curvature.shape[0], memory_budget, curvature.device)
         matrix = curvature.detach()
     elif callable(make := getattr(curvature, "dense", None)):
         matrix = cast(Tensor, make(memory_budget))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
 from torch import Tensor
 
 from curenu.errors import BadRequest
@@ -225,7 +224,7 @@ def _smooth(
     density = np.zeros(points)
     for node, weight in zip(nodes, weights, strict=True):
         density += weight * np.exp(-0.5 * ((grid - node) / deviation) ** 2)
-    return grid, density / float(trapezoid(density, grid))
+    return grid, density / float(np.trapezoid(density, grid))
 
 
 def _check_positive(name: str, count: int) -> None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from curenu.autodiff.micro_batch import graph_bytes
-from curenu.checks import available_memory
 from curenu.cost import Meter
 from curenu.data import tensors_of
 from curenu.distributed import by_first, count
 from curenu.errors import UnsupportedModel
+from curenu.memory import available_memory
 from curenu.risks.source import Source
 from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
 
@@ -44,7 +44,7 @@ def fastest_size(source: Source, term: Term, theta: Tensor) -> int:
 def _chosen(source: Source, term: Term, theta: Tensor, share: int, processes: int) -> int:
     key = _structure(source, term), min(share, _SIZES[-1]), processes
     if key not in _KNOWN:
-        sizes = _fitting(source, term, theta, share, _free(theta.device) // processes)
+        sizes = _fitting(source, term, theta, share, available_memory(theta.device) // processes)
         _KNOWN[key] = _fastest(_work(source, term, theta), sizes)
     return _KNOWN[key]
 
@@ -120,7 +120,3 @@ def _seconds(work: Callable[[int], None], size: int) -> float:
     start = time.perf_counter()
     work(size)
     return (time.perf_counter() - start) / size
-
-
-def _free(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -34,6 +32,9 @@ def digits() -> Task:
 
 @functools.cache
 def _data() -> tuple[TensorDataset, TensorDataset]:
+    from sklearn.datasets import load_digits  # a second that other tasks need not wait
+    from sklearn.model_selection import train_test_split
+
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(images / 16.0, labels, test_size=0.2, stratify=labels, random_state=0)
     x, x_test, y, y_test = (torch.from_numpy(part) for part in parts)
