@@ -36,6 +36,5 @@ def descent_plan(problem: ErasureProblem, epochs: float, batch_size: int) -> Pla
     steps = math.ceil(epochs * problem.retain.size / batch_size)
     share = max(1 / 4, problem.forget.size / problem.retain.size)
     passed = min(batch_size, problem.retain.size) * (2 + math.ceil(3 * share)) + 3
-    once = 2 * problem.forget.size
-    once += problem.training.examples(problem.retain.size, problem.forget.size)
+    once = 2 * problem.forget.size + problem.training.examples(problem.retain, problem.forget)
     return Plan(examples=steps * passed + once, vectors=7, anchored=True)

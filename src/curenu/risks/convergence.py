@@ -10,7 +10,7 @@ from torch import Tensor
 
 from curenu.risks.empirical import EmpiricalRisk
 
-__all__ = ["convergence_examples", "converged"]
+__all__ = ["converged", "convergence_examples"]
 
 _LEFTOVER = 0.01  # |∇F_D| beside |pull| up to which the model counts as converged
 _ROUNDINGS = 16  # of the mean gradient of one example: what counts as zero
@@ -91,7 +91,9 @@ def _excluded(
     noise of one number is small.
     """
     allowed = _LEFTOVER * _norm(pull)
-    sums = _Moments(theta / max(_norm(theta), torch.finfo(theta.dtype).tiny), torch.zeros_like(pull))
+    sums = _Moments(
+        theta / max(_norm(theta), torch.finfo(theta.dtype).tiny), torch.zeros_like(pull)
+    )
     size = _FIRST
     while size <= retain.size // 2:
         while sums.count * _GROUP < size:

@@ -120,8 +120,7 @@ def planned(
         lasting = min(steps, steps_per_rate)
         steps -= lasting
         totals = [
-            total + lasting * time
-            for total, time in zip(totals, step_times(stand_in), strict=True)
+            total + lasting * time for total, time in zip(totals, step_times(stand_in), strict=True)
         ]
     return totals
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from curenu.autodiff.linearisation import Kind
 from curenu.errors import BadRequest
 from curenu.risks.convergence import converged, convergence_examples
 from curenu.risks.empirical import EmpiricalRisk
@@ -28,6 +29,7 @@ OracleProtocol = Literal["same_epochs", "same_steps"]
 
 _BATCHES = 4  # minibatches that an adaptive optimiser's scale is measured on
 _VECTORS, _EACH = 128, 16  # of random signs that the mean curvature is measured by, examples each
+_DENSE = 512  # examples whose matrix is formed where there are no more parameters than vectors
 _SHARE = 0.3  # of that mean, taken instead of 1/T where the time is not known
 
 
@@ -103,7 +105,7 @@ class TrainingTime:
         batch_size: int | None = None,
         oracle: OracleProtocol = "same_epochs",
     ) -> Self:
-        """The time `total` under this kind of optimiser; `BadRequest` if Adam's batch is missing."""
+        """The time `total` under this kind of optimiser; Adam needs its batch size."""
         if not is_adaptive(optimizer):
             return cls(total, oracle=oracle)
         if batch_size is None:
@@ -113,13 +115,16 @@ class TrainingTime:
             )
         return cls(total, batch_size, oracle)
 
-    def examples(self, retained: int, gone: int) -> int:
-        """How many examples `limit` passes at most, of so many retained and to forget."""
+    def examples(self, retain: EmpiricalRisk, forget: EmpiricalRisk) -> int:
+        """How many examples `limit` passes at most."""
         if self.total is None:
-            return convergence_examples(retained, gone) + _VECTORS * min(_EACH, retained)
+            probed = _VECTORS * _each(retain.size)
+            if retain.dimension <= _VECTORS:  # by its layers first, then column by column
+                probed = min(_DENSE, retain.size) * 2 * (retain.dimension + 2)
+            return convergence_examples(retain.size, forget.size) + probed
         if self.adaptive_batch is None or math.isinf(self.total):
             return 0
-        return _BATCHES * min(self.adaptive_batch, retained)
+        return _BATCHES * min(self.adaptive_batch, retain.size)
 
     def limit(
         self,
@@ -145,7 +150,9 @@ class TrainingTime:
             return Limit(1.0 / total, note)
         batches = [retain.sample(self.adaptive_batch, generator) for _ in range(_BATCHES)]
         squares = [float(b.gradient(theta).double().square().mean()) for b in batches]
-        return Limit(math.sqrt(sum(squares) / _BATCHES) / total, f"{note}, of an adaptive optimiser")
+        return Limit(
+            math.sqrt(sum(squares) / _BATCHES) / total, f"{note}, of an adaptive optimiser"
+        )
 
 
 def _unknown(
@@ -164,13 +171,23 @@ def _mean_curvature(risk: EmpiricalRisk, theta: Tensor, generator: torch.Generat
 
     The mean of z·Gz over vectors z of random signs, each with a few examples of its own: a few
     large eigenvalues make z·Gz spread widely, so many vectors count for more than many examples.
+    The trace itself of a model of few parameters.
     """
-    kind = "hessian" if risk.source.evaluation.bregman is None else "gauss_newton"
+    kind: Kind = "hessian" if risk.source.evaluation.bregman is None else "gauss_newton"
+    if len(theta) <= _VECTORS:
+        few = risk.sample(_DENSE, generator)
+        matrix = few.linearise(theta, curvature=kind, full_precision=True).dense()
+        return float(torch.trace(matrix)) / len(theta) - risk.weight_decay
     total = 0.0
     for _ in range(_VECTORS):
-        few = risk.sample(_EACH, generator)
+        few = risk.sample(_each(risk.size), generator)
         signs = torch.randint(2, theta.shape, generator=generator, dtype=torch.int8)
         signs = signs.to(theta).mul_(2).sub_(1)
         bent = few.linearise(theta, curvature=kind, memory_budget=0, full_precision=True)
         total += float(torch.dot(signs.double(), (bent @ signs).double()))
     return total / _VECTORS / len(theta) - risk.weight_decay
+
+
+def _each(retained: int) -> int:
+    """Examples a vector: one pass over the data at most, together."""
+    return max(1, min(_EACH, retained // _VECTORS))
