@@ -70,13 +70,15 @@ class TrainingRecorder:
         """Go on from a state recorded before; what was recorded here until now is dropped."""
         steps, totals = state.get("steps"), state.get("totals")
         groups = len(self._optimizer.param_groups)
-        if not isinstance(steps, int) or steps < 0 or not _times(totals):
+        if not isinstance(steps, int) or steps < 0 or not isinstance(totals, list):
             raise BadRequest("This is no recorder's state.", "what `state_dict()` gave.")
         if len(totals) != groups:
             raise BadRequest(
                 f"A state of {len(totals)} parameter groups for an optimiser of {groups}.",
                 "the optimiser that it was recorded on.",
             )
+        if not all(isinstance(t, float | int) and 0 <= t < math.inf for t in totals):
+            raise BadRequest(f"Recorded times of {totals}.", "what `state_dict()` gave.")
         self._steps, self._totals = steps, [float(total) for total in totals]
 
     def stop(self) -> None:
@@ -98,9 +100,3 @@ class TrainingRecorder:
         """The totals, none yet for groups that the optimiser was given since."""
         missing = len(self._optimizer.param_groups) - len(self._totals)
         return [*self._totals, *[0.0] * missing]
-
-
-def _times(totals: Any) -> bool:
-    return isinstance(totals, list) and all(
-        isinstance(total, float | int) and 0 <= total < math.inf for total in totals
-    )

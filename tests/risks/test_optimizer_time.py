@@ -173,7 +173,7 @@ def test_what_is_not_known_is_refused_with_its_remedy(optimizer: Optimizer, reme
     ],
 )
 def test_schedules_that_cannot_be_meant_are_refused(
-    schedule: list[float] | None, settings: dict[str, int], remedy: str
+    schedule: list[float] | None, settings: dict[str, Any], remedy: str
 ) -> None:
     with pytest.raises(BadRequest, match=remedy):
         TrainingTime.of(SGD([parameter()], lr=0.1), schedule, **settings)
