@@ -97,7 +97,7 @@ def aim_at(
         limit = problem.limit(generator)
         objective = problem.anchored(limit, memory_budget=memory.outputs)
         limited = (limit.note,)
-    notes = (f"objective {aim}", *limited, f"curvature {kind.replace('_', '-')}", why)
+    notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why, *limited)
     size = problem.retain.source.measured.get("micro-batch size")
     timed = () if size is None else (f"micro-batches of {size}, the fastest here",)
     notes += precision_notes(problem, kind) + timed
