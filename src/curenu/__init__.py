@@ -9,6 +9,7 @@ from curenu.erasure import Certificate, Erasure, ErasureProblem, StepRecord
 from curenu.facade import Unlearned, unlearn
 from curenu.losses import TokenCrossEntropy
 from curenu.parameters import ParameterSpace
+from curenu.recorder import TrainingRecorder
 from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
 from curenu.status import Status
 
@@ -30,6 +31,7 @@ __all__ = [
     "StepRecord",
     "Task",
     "TokenCrossEntropy",
+    "TrainingRecorder",
     "TrainingTime",
     "Unlearned",
     "unlearn",

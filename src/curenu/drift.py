@@ -146,7 +146,7 @@ def _aim(chain: Chain) -> AimReached:
     """Gradient and decrease of the anchored objective, each with its standard error."""
     problem, theta = chain.at_once, chain.theta
     generator = _generator(chain, len(chain.requests))
-    whole = problem.anchored(generator)
+    whole = problem.anchored(problem.limit(generator))
     count = _SAMPLES if whole.size > _SIZE else 1
     total, squares, gains = torch.zeros_like(theta), 0.0, []
     samples = [whole.sample(_SIZE, generator) for _ in range(count)]

@@ -13,7 +13,7 @@ from torch import Tensor
 from curenu.autodiff import Kind
 from curenu.cost import Cost
 from curenu.errors import BadRequest
-from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
+from curenu.risks import AnchoredRisk, EmpiricalRisk, Limit, TrainingTime
 from curenu.risks.anchor import OUTPUT_MEMORY
 from curenu.status import Status
 
@@ -108,15 +108,17 @@ class ErasureProblem:
         """Where anchored objectives are built, `[d]`: the anchor, or the start."""
         return self.start if self.anchor is None else self.anchor
 
-    def anchored(
-        self, generator: torch.Generator, *, memory_budget: int = OUTPUT_MEMORY
-    ) -> AnchoredRisk:
+    def limit(self, generator: torch.Generator) -> Limit:
+        """The least curvature that training had the time for, measured at `theta0`."""
+        return self.training.limit(self.retain, self.forget, self.theta0, generator)
+
+    def anchored(self, limit: Limit, *, memory_budget: int = OUTPUT_MEMORY) -> AnchoredRisk:
         """The anchored objective at `theta0`, limited to what training had the time for."""
         return AnchoredRisk(
             self.retain,
             self.forget,
             self.theta0,
-            limit=self.training.least_curvature(self.retain, self.theta0, generator),
+            limit=limit.curvature,
             memory_budget=memory_budget,
         )
 

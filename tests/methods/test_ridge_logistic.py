@@ -110,6 +110,40 @@ def test_the_default_reaches_the_retrained_model(trained) -> None:
     assert torch.linalg.vector_norm(theta - oracle) < 1e-6 * torch.linalg.vector_norm(oracle)
 
 
+CASES = [("curenu", 300), ("stocurenu", 300), ("curenu", 3000), ("stocurenu", 1500)]
+
+
+@pytest.mark.parametrize(("method", "size"), CASES)
+@pytest.mark.parametrize("gone", ["one", "a tenth", "a class"])
+def test_nothing_said_about_time_the_way_is_gone_to_its_end(
+    method: str, size: int, gone: str
+) -> None:
+    """Its gradient says that the model has converged."""
+    problem = logistic(size)
+    features, y = (t.numpy() for t in problem.dataset.tensors)  # type: ignore[attr-defined]
+    x = np.hstack([features, np.ones((size, 1))])
+    optimum = minimise(x, y, problem.weight_decay)
+    forget = {
+        "one": np.array([3]),
+        "a tenth": np.arange(0, size, 10),
+        "a class": np.flatnonzero(y == 1),
+    }[gone]
+    kept = np.setdiff1d(np.arange(size), forget)
+    oracle = to_torch(minimise(x[kept], y[kept], problem.weight_decay))
+    risk = curenu.EmpiricalRisk(problem.model, problem.dataset, problem.loss)
+    result = curenu.unlearn(
+        with_parameters(problem.model, risk.parameters, to_torch(optimum)),
+        problem.dataset,
+        problem.loss,
+        forget=forget.tolist(),
+        method=method,
+        weight_decay=problem.weight_decay,
+    )
+    left = torch.linalg.vector_norm(result.theta - oracle)
+    assert left <= 0.02 * torch.linalg.vector_norm(to_torch(optimum) - oracle)
+    assert "training time not given: converged, by its gradient" in result.erasure.notes
+
+
 @pytest.mark.parametrize("method", [PseudoInverseNewton(), DampedNewton(damping=1e-12)])
 def test_the_newton_baselines_are_right_where_the_hessian_is_regular(trained, method) -> None:
     problem, x, y, optimum = trained

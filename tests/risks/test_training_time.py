@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from curenu.errors import BadRequest
 from curenu.facade import erase
 from curenu.methods import AnchoredSGD, CuReNU, StoCuReNU
 from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
-from curenu.tasks import Recipe
+from curenu.tasks import Recipe, digits
 from tests.problems import generator, mlp
 
 GONE = list(range(0, 200, 10))
@@ -91,28 +92,102 @@ def test_under_an_adaptive_optimiser_the_limit_follows_the_gradients_scale() -> 
     time = TrainingTime(2.0, adaptive_batch=200)
     theta = torch.ones_like(risk.start)
     scale = float(risk.gradient(theta).square().mean().sqrt())
-    assert time.least_curvature(risk, theta, generator(0)) == pytest.approx(scale / 2.0)
+    nothing = risk.subset([0])
+    found = time.limit(risk, nothing, theta, generator(0))
+    assert found.curvature == pytest.approx(scale / 2.0 * 201 / 200)
+    assert "adaptive" in found.note
     small = TrainingTime(2.0, adaptive_batch=10)
-    assert small.least_curvature(risk, theta, generator(0)) > scale / 2.0
+    assert small.limit(risk, nothing, theta, generator(0)).curvature > scale / 2.0
 
 
-def test_an_unknown_time_takes_a_share_of_the_mean_curvature() -> None:
-    inputs = torch.eye(6, dtype=torch.float64).repeat(10, 1) * torch.arange(1.0, 7.0)
+def test_the_oracles_protocol_says_how_long_it_trains() -> None:
+    risk = ill_conditioned()
+    retain, forget = risk.split(GONE)
+    limits = [
+        TrainingTime(30.0, oracle=oracle).limit(retain, forget, risk.start, generator(0)).curvature
+        for oracle in ("same_epochs", "same_steps")
+    ]
+    assert limits == [pytest.approx(200 / 180 / 30.0), pytest.approx(1 / 30.0)]
+    with pytest.raises(BadRequest, match="same_steps"):
+        TrainingTime(1.0, oracle="same")  # type: ignore[arg-type]
+
+
+def test_the_minimum_is_that_of_training_as_long_as_the_protocol_says() -> None:
+    """Proximal training, argmin F + |theta − theta_init|²/(2T), where the term is exact.
+
+    The oracle of as many epochs has T_r = T n_r/n. One of as many steps feels, besides, its
+    share (n_f/n_r) ∇F_D(theta0) of what training had left to do.
+    """
+    risk, total = ill_conditioned(), 30.0
+    retain, forget = risk.split(GONE)
+
+    def proximal(part: EmpiricalRisk, time: float) -> Tensor:
+        zero = torch.zeros_like(risk.start)
+        hessian = part.linearise(zero).dense()
+        return torch.linalg.solve(hessian.add(torch.eye(12), alpha=1 / time), -part.gradient(zero))
+
+    start = proximal(risk, total)
+    for oracle, time in (("same_epochs", total * 0.9), ("same_steps", total)):
+        known = TrainingTime(total, oracle=oracle)  # type: ignore[arg-type]
+        limit = known.limit(retain, forget, start, generator(0)).curvature
+        objective = AnchoredRisk(retain, forget, start, limit=limit)
+        gradient = objective.gradient(start)
+        if oracle == "same_steps":
+            gradient = gradient + (20 / 180) * risk.gradient(start)
+        found = start - torch.linalg.solve(objective.linearise(start).dense(), gradient)
+        torch.testing.assert_close(found, proximal(retain, time))
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("outputs known", "mse"), ("unknown", "callable")])
+def test_an_unknown_time_takes_a_share_of_the_mean_curvature(kind: str, loss: str) -> None:
+    inputs = torch.eye(6, dtype=torch.float64).repeat(50, 1) * torch.arange(1.0, 7.0)
     model = nn.Linear(6, 1, bias=False).double()
-    risk = EmpiricalRisk(
-        model, TensorDataset(inputs, torch.ones(60, 1).double()), "mse", weight_decay=0.3
-    )
-    mean = 2.0 * float(inputs.square().sum()) / 60 / 6  # the matrix is diagonal
-    found = TrainingTime().least_curvature(risk, risk.start, generator(0))
-    assert found == pytest.approx(0.3 * mean)
+    own = nn.functional.mse_loss if loss == "callable" else loss
+    data = TensorDataset(inputs, torch.ones(300, 1).double())
+    risk = EmpiricalRisk(model, data, own, weight_decay=0.3)
+    retain, forget = risk.split(GONE)
+    mean = 2.0 * float(inputs.square().sum()) / 300 / 6
+    found = TrainingTime().limit(retain, forget, risk.start, generator(0))
+    assert found.curvature == pytest.approx(0.3 * mean, rel=0.1)
+    assert "mean curvature" in found.note
+
+
+@pytest.mark.parametrize("seeds", [6, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("epochs", [10, pytest.param(200, marks=pytest.mark.slow)])
+def test_the_limit_of_an_unknown_time_hardly_depends_on_the_seed(seeds: int, epochs: int) -> None:
+    """Stopped early, and known by heart: where labels drawn from the model are all but one."""
+    task = digits()
+    task = replace(task, recipe=replace(task.recipe, epochs=epochs, weight_decay=0.0))
+    retain, forget = EmpiricalRisk(task.train_model(0), task.train, task.loss).split(GONE)
+    theta = retain.start
+    exact = 0.3 * float(torch.trace(retain.linearise(theta, curvature="gauss_newton").dense()))
+    found = torch.tensor(
+        [TrainingTime().limit(retain, forget, theta, generator(s)).curvature for s in range(seeds)]
+    ) * len(theta)  # fmt: skip
+    assert float(found.mean()) == pytest.approx(exact, rel=0.1 if seeds < 10 else 0.03)
+    assert float(found.std()) < 0.1 * exact
+    assert 0.7 * exact < float(found.min()) <= float(found.max()) < 1.3 * exact
+
+
+def test_no_curvature_at_all_is_no_limit_and_is_said() -> None:
+    model = nn.Linear(2, 1, bias=False).double()
+    data = TensorDataset(torch.ones(30, 2).double(), torch.ones(30, 1).double())
+
+    def straight(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).mean() + 0.0 * outputs.square().mean()
+
+    retain, forget = EmpiricalRisk(model, data, straight).split([0])
+    found = TrainingTime().limit(retain, forget, retain.start, generator(0))
+    assert found.curvature == 0.0
+    assert "no limit" in found.note
 
 
 def test_trained_to_convergence_there_is_no_limit_and_nothing_is_measured() -> None:
     risk = ill_conditioned()
     time = TrainingTime(math.inf, adaptive_batch=8)
-    assert time.least_curvature(risk, risk.start, generator(0)) == 0.0
+    assert time.limit(*risk.split(GONE), risk.start, generator(0)).curvature == 0.0
     assert risk.meter.examples == 0
-    assert time.examples == 0
+    assert time.examples(*risk.split(GONE)) == 0
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,11 @@ def descend(
     """Follow the gradient on fresh samples, the learning rate falling linearly to zero."""
     steps = math.ceil(epochs * problem.retain.size / batch_size)
     with problem.retain.meter.measure() as spent:
-        objective = problem.anchored(generator)
+        limit = problem.limit(generator)
+        objective = problem.anchored(limit)
         samples = (objective.sample(batch_size, generator) for _ in range(steps))
         theta = follow(problem.start, samples, optimizer, steps=steps)
-    return Erasure(theta, Status.SCHEDULE_DONE, spent(), notes=("objective anchored",))
+    return Erasure(theta, Status.SCHEDULE_DONE, spent(), notes=("objective anchored", limit.note))
 
 
 def descent_plan(problem: ErasureProblem, epochs: float, batch_size: int) -> Plan:
@@ -35,5 +36,5 @@ def descent_plan(problem: ErasureProblem, epochs: float, batch_size: int) -> Pla
     steps = math.ceil(epochs * problem.retain.size / batch_size)
     share = max(1 / 4, problem.forget.size / problem.retain.size)
     passed = min(batch_size, problem.retain.size) * (2 + math.ceil(3 * share)) + 3
-    once = 2 * problem.forget.size + problem.training.examples
+    once = 2 * problem.forget.size + problem.training.examples(problem.retain, problem.forget)
     return Plan(examples=steps * passed + once, vectors=7, anchored=True)

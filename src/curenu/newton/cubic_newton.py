@@ -137,7 +137,7 @@ class CubicNewton:
         light = auto * (held * (8 * self.max_steps + 11) if held else 2 * self.max_steps * size)
         vectors = budget.vectors + 1 + (self.average > 0)
         if self.objective == "anchored":  # forget examples beside, outputs at theta0, the pull
-            heavy += problem.training.examples
+            heavy += problem.training.examples(problem.retain, problem.forget)
             share = 1 + max(1 / 4, forget / retain)
             heavy = math.ceil(share * (heavy + self.max_steps * size)) + forget
             light = math.ceil(share * (light + self.max_steps * (size + products) + 4 * held))

@@ -93,9 +93,12 @@ def aim_at(
     kind = kind_of(problem, aim, curvature)
     metric, why = _metric(problem, preconditioner, tuning, generator)
     objective: Objective = problem.retain
+    limited: tuple[str, ...] = ()
     if aim == "anchored":
-        objective = problem.anchored(generator, memory_budget=memory.outputs)
-    notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why)
+        limit = problem.limit(generator)
+        objective = problem.anchored(limit, memory_budget=memory.outputs)
+        limited = (limit.note,)
+    notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why, *limited)
     size = problem.retain.source.measured.get("micro-batch size")
     timed = () if size is None else (f"micro-batches of {size}, the fastest here",)
     notes += precision_notes(problem, kind) + timed

@@ -15,15 +15,17 @@ from curenu.risks.heads import (
 from curenu.risks.protocol import Linearised, Objective
 from curenu.risks.squares import squared_gradients
 from curenu.risks.training_loss import training_loss
-from curenu.risks.training_time import TrainingTime
+from curenu.risks.training_time import Limit, OracleProtocol, TrainingTime
 from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = [
     "Anchor",
     "AnchoredRisk",
     "EmpiricalRisk",
+    "Limit",
     "Linearised",
     "Objective",
+    "OracleProtocol",
     "TrainingTime",
     "WeightedSum",
     "combined",

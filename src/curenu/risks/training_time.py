@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
+from curenu.autodiff.linearisation import Kind
 from curenu.errors import BadRequest
+from curenu.risks.convergence import converged, convergence_examples
 from curenu.risks.empirical import EmpiricalRisk
+from curenu.risks.optimizer_time import (
+    Schedule,
+    check_optimizer,
+    common_time,
+    is_adaptive,
+    planned,
+)
 
-__all__ = ["TrainingTime"]
+__all__ = ["Limit", "OracleProtocol", "TrainingTime"]
+
+OracleProtocol = Literal["same_epochs", "same_steps"]
+"""How long the retraining lasts that the result is to be close to."""
 
 _BATCHES = 4  # minibatches that an adaptive optimiser's scale is measured on
-_PROBED = 256  # examples that the mean curvature is measured on where the time is not known
-_SHARE = 0.3  # of that mean, taken instead
+_VECTORS, _EACH = 128, 16  # of random signs that the mean curvature is measured by, examples each
+_DENSE = 512  # examples whose matrix is formed where there are no more parameters than vectors
+_SHARE = 0.3  # of that mean, taken instead of 1/T where the time is not known
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The least curvature that training resolved, 0 for all, and in words where it is from."""
+
+    curvature: float
+    note: str
 
 
 @dataclass(frozen=True)
@@ -23,49 +46,148 @@ class TrainingTime:
     """The time T that training followed its gradient: Σ rate / (1 − momentum).
 
     Directions of curvature below 1/T hardly moved in it, in the oracle's training neither.
-    `total` is T, inf for training to convergence, None when it is not known.
-    `adaptive_batch` is the batch size of an optimiser that divides every rate by the root
-    mean square of its gradients (Adam, with T = Σ rate), None for plain or momentum descent.
+    `total` is T for a loss that is a mean over the batch, inf for training to convergence,
+    None when it is not known. `adaptive_batch` is the batch size of an optimiser that divides
+    every rate by the root mean square of its gradients (Adam, with T = Σ rate), None for
+    plain or momentum descent. `TrainingTime.of` and `curenu.TrainingRecorder` add it up.
+
+    `oracle` says which retraining the result is compared with: `"same_epochs"` on fewer
+    examples, which takes fewer steps, T_r = T n_r/n; or the `"same_steps"`, T_r = T.
     Section 3 of `docs/theory.md`.
     """
 
     total: float | None = None
     adaptive_batch: int | None = None
+    oracle: OracleProtocol = "same_epochs"
 
     def __post_init__(self) -> None:
         if self.total is not None and not self.total > 0:
             raise BadRequest(f"total={self.total}.", "a positive time, inf, or None.")
         if self.adaptive_batch is not None and (self.total is None or self.adaptive_batch < 1):
             raise BadRequest(f"{self}.", "a time, and 1 or more examples a batch.")
+        if self.oracle not in ("same_epochs", "same_steps"):
+            raise BadRequest(f"oracle={self.oracle!r}.", '"same_epochs" or "same_steps".')
 
-    @property
-    def examples(self) -> int:
-        """How many examples `least_curvature` passes at most."""
+    @classmethod
+    def of(
+        cls,
+        optimizer: Optimizer,
+        schedule: Schedule | None = None,
+        *,
+        steps: int | None = None,
+        steps_per_rate: int = 1,
+        batch_size: int | None = None,
+        oracle: OracleProtocol = "same_epochs",
+    ) -> Self:
+        """The time of `steps` steps of a torch SGD, Adam or AdamW.
+
+        `schedule` is None where the optimiser's rates stay as they are, a scheduler of
+        `torch.optim.lr_scheduler` that has not stepped yet (nothing is changed in it or in the
+        optimiser), or the rates one after another, for every group; `steps_per_rate` is how
+        many steps each rate lasts, those of an epoch where it changes once an epoch.
+        `batch_size`, all devices together, is needed for Adam. For what no formula knows,
+        record it: `curenu.TrainingRecorder`.
+
+        Σ rate (1 − dampening)/(1 − momentum), Σ rate for Adam. Raises `BadRequest` for other
+        optimisers, a scheduler that has stepped or waits for losses, and parameter groups
+        whose times differ.
+        """
+        check_optimizer(optimizer)
+        total = common_time(optimizer, planned(optimizer, schedule, steps, steps_per_rate))
+        return cls.followed(optimizer, total, batch_size=batch_size, oracle=oracle)
+
+    @classmethod
+    def followed(
+        cls,
+        optimizer: Optimizer,
+        total: float,
+        *,
+        batch_size: int | None = None,
+        oracle: OracleProtocol = "same_epochs",
+    ) -> Self:
+        """The time `total` under this kind of optimiser; Adam needs its batch size."""
+        if not is_adaptive(optimizer):
+            return cls(total, oracle=oracle)
+        if batch_size is None:
+            raise BadRequest(
+                "Adam divides its rates by the gradients of batches, whose size is not given.",
+                "`batch_size=` of training.",
+            )
+        return cls(total, batch_size, oracle)
+
+    def examples(self, retain: EmpiricalRisk, forget: EmpiricalRisk) -> int:
+        """How many examples `limit` passes at most."""
         if self.total is None:
-            return _PROBED
+            probed = _VECTORS * _each(retain.size)
+            if retain.dimension <= _VECTORS:  # by its layers first, then column by column
+                probed = min(_DENSE, retain.size) * 2 * (retain.dimension + 2)
+            return convergence_examples(retain.size, forget.size) + probed
         if self.adaptive_batch is None or math.isinf(self.total):
             return 0
-        return _BATCHES * self.adaptive_batch
+        return _BATCHES * min(self.adaptive_batch, retain.size)
 
-    def least_curvature(
-        self, risk: EmpiricalRisk, theta: Tensor, generator: torch.Generator
-    ) -> float:
-        """The curvature that the time just resolves at theta: 1/T.
+    def limit(
+        self,
+        retain: EmpiricalRisk,
+        forget: EmpiricalRisk,
+        theta: Tensor,
+        generator: torch.Generator,
+    ) -> Limit:
+        """The curvature that the oracle's time just resolves at theta: 1/T_r.
 
-        For an adaptive optimiser rms/T, with rms the root mean square of minibatch gradients'
-        entries. For an unknown time three tenths of the mean Gauss-Newton curvature, by one
-        product with a vector of random signs.
+        For an adaptive optimiser rms/T_r, with rms the root mean square of minibatch
+        gradients' entries. For an unknown time 0 where theta has converged on retained and
+        forget examples together, three tenths of the mean Gauss-Newton curvature otherwise.
         """
         if self.total is None:
-            few = risk.sample(_PROBED, generator)
-            signs = torch.randint(2, theta.shape, generator=generator).to(theta).mul_(2).sub_(1)
-            kind = "gauss_newton" if risk.source.evaluation.shows_outputs else "hessian"
-            bent = few.linearise(theta, curvature=kind, memory_budget=0, full_precision=True)
-            product = bent @ signs
-            mean = float(torch.dot(signs.double(), product.double())) / len(theta)
-            return _SHARE * max(0.0, mean - risk.weight_decay)
-        if self.adaptive_batch is None or math.isinf(self.total):
-            return 1.0 / self.total
-        batches = [risk.sample(self.adaptive_batch, generator) for _ in range(_BATCHES)]
+            return _unknown(retain, forget, theta, generator)
+        if math.isinf(self.total):
+            return Limit(0.0, "training to convergence")
+        shorter = self.oracle == "same_epochs"
+        total = self.total * (retain.size / (retain.size + forget.size) if shorter else 1.0)
+        note = f"training time of the oracle {total:.4g}"
+        if self.adaptive_batch is None:
+            return Limit(1.0 / total, note)
+        batches = [retain.sample(self.adaptive_batch, generator) for _ in range(_BATCHES)]
         squares = [float(b.gradient(theta).double().square().mean()) for b in batches]
-        return math.sqrt(sum(squares) / _BATCHES) / self.total
+        return Limit(
+            math.sqrt(sum(squares) / _BATCHES) / total, f"{note}, of an adaptive optimiser"
+        )
+
+
+def _unknown(
+    retain: EmpiricalRisk, forget: EmpiricalRisk, theta: Tensor, generator: torch.Generator
+) -> Limit:
+    if converged(retain, forget, theta, generator):
+        return Limit(0.0, "training time not given: converged, by its gradient")
+    mean = _mean_curvature(retain, theta, generator)
+    if not mean > 0:
+        return Limit(0.0, "training time not given, and no curvature to take it from: no limit")
+    return Limit(_SHARE * mean, "training time not given: a share of the mean curvature instead")
+
+
+def _mean_curvature(risk: EmpiricalRisk, theta: Tensor, generator: torch.Generator) -> float:
+    """trace/d of the Gauss-Newton matrix without decay (of the Hessian, outputs unknown).
+
+    The mean of z·Gz over vectors z of random signs, each with a few examples of its own: a few
+    large eigenvalues make z·Gz spread widely, so many vectors count for more than many examples.
+    The trace itself of a model of few parameters.
+    """
+    kind: Kind = "gauss_newton" if risk.source.evaluation.shows_outputs else "hessian"
+    if len(theta) <= _VECTORS:
+        few = risk.sample(_DENSE, generator)
+        matrix = few.linearise(theta, curvature=kind, full_precision=True).dense()
+        return float(torch.trace(matrix)) / len(theta) - risk.weight_decay
+    total = 0.0
+    for _ in range(_VECTORS):
+        few = risk.sample(_each(risk.size), generator)
+        signs = torch.randint(2, theta.shape, generator=generator, dtype=torch.int8)
+        signs = signs.to(theta).mul_(2).sub_(1)
+        bent = few.linearise(theta, curvature=kind, memory_budget=0, full_precision=True)
+        total += float(torch.dot(signs.double(), (bent @ signs).double()))
+    return total / _VECTORS / len(theta) - risk.weight_decay
+
+
+def _each(retained: int) -> int:
+    """Examples a vector: one pass over the data at most, together."""
+    return max(1, min(_EACH, retained // _VECTORS))
