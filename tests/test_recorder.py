@@ -76,7 +76,8 @@ def test_recording_changes_no_step() -> None:
         optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
         recorder = curenu.TrainingRecorder(optimizer) if model is recorded else None
         step(model, optimizer, 4)
-    assert recorder is not None and recorder.steps == 4
+    assert recorder is not None
+    assert recorder.steps == 4
     assert torch.equal(plain.weight, recorded.weight)
 
 

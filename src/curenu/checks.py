@@ -75,12 +75,13 @@ def _listed(given: Any, size: int, name: str) -> list[Any]:
         raise BadRequest(
             f"{name}={given!r} is one id, and a list of them is needed.", f"{name}=[{given!r}]."
         )
-    if hasattr(given, "tolist"):  # a tensor or an array
-        if given.ndim == 2 and given.shape[1] == 1:
-            given = given[:, 0]  # as `nonzero()` gives it
-        if given.ndim != 1:
-            raise BadRequest(f"{name} has shape {list(given.shape)}.", "one axis: a list of ids.")
-        given = given.tolist()
+    array: Any = given
+    if hasattr(array, "tolist"):  # a tensor or an array
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]  # as `nonzero()` gives it
+        if array.ndim != 1:
+            raise BadRequest(f"{name} has shape {list(array.shape)}.", "one axis: a list of ids.")
+        given = array.tolist()
     found = [one.item() if isinstance(one, Tensor) and one.ndim == 0 else one for one in given]
     if found and all(isinstance(one, bool) for one in found) and name == "forget":
         if len(found) != size:

@@ -32,7 +32,7 @@ def converged(
     Samples can only say no: a sum over all examples says yes. A sample says no where its mean
     gradient, or its part along theta, is further from zero than 5 standard errors.
     """
-    share = forget.size / (retain.size + forget.size)
+    share = forget.mass / (retain.mass + forget.mass)
     pull = forget.gradient(theta).mul_(share)
     if _excluded(retain, 1.0 - share, theta, pull, generator):
         return False
