@@ -12,8 +12,8 @@ from torch import Tensor
 
 from curenu.cost import Cost
 from curenu.errors import BadRequest
+from curenu.memory import OUTPUT_MEMORY
 from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
-from curenu.risks.anchor import OUTPUT_MEMORY
 from curenu.status import Status
 
 __all__ = ["Certificate", "Erasure", "ErasureProblem", "Method", "Plan", "StepRecord"]

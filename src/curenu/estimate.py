@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from curenu.autodiff.micro_batch import graph_bytes
 from curenu.erasure import Plan
+from curenu.memory import GRAPH_MEMORY
 from curenu.risks import EmpiricalRisk
-from curenu.risks.weighted_sum import GRAPH_MEMORY
 
 __all__ = ["Estimate", "estimate"]
 

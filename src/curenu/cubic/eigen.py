@@ -14,6 +14,7 @@ from torch import Tensor
 
 from curenu.cost import Cost, Meter
 from curenu.cubic.model import Budget, CubicModel, CubicStep
+from curenu.memory import DENSE_MEMORY
 from curenu.operators import dense_symmetric, length
 from curenu.status import Status
 
@@ -91,7 +92,7 @@ class EigenSolver:
     `BadRequest` for a matrix that is not symmetric.
     """
 
-    memory_budget: int = 4 * 2**30
+    memory_budget: int = DENSE_MEMORY
 
     def budget(self, dimension: int) -> Budget:
         """d products if the curvature is an operator; matrix, vectors and workspace."""

@@ -16,9 +16,10 @@ import torch
 
 from curenu.cubic import CubicSolver, LanczosSolver, resolve_solver
 from curenu.erasure import Erasure, ErasureProblem, Plan
+from curenu.memory import Memory
 from curenu.newton.adaptive import Penalty
 from curenu.newton.cubic_newton import CubicNewton
-from curenu.newton.target import Aim, Curvature, Memory, Preconditioner
+from curenu.newton.target import Aim, Curvature, Preconditioner
 
 __all__ = ["CuReNU"]
 

@@ -12,6 +12,7 @@ from curenu.autodiff import Kind
 from curenu.cubic import CubicModel, CubicSolver
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
 from curenu.errors import BadRequest
+from curenu.memory import Memory
 from curenu.newton.adaptive import (
     Judge,
     Penalty,
@@ -24,7 +25,6 @@ from curenu.newton.precision import precision_examples
 from curenu.newton.target import (
     Aim,
     Curvature,
-    Memory,
     Preconditioner,
     Target,
     aim_at,

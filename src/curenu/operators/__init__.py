@@ -1,12 +1,14 @@
 """Symmetric operators known through products: Lanczos, spectra, the K-FAC metric."""
 
 from curenu.operators.coordinates import Coordinates
-from curenu.operators.krylov import KrylovSpace, LanczosStep, lanczos
+from curenu.operators.complement import ComplementSpace
+from curenu.operators.krylov import KrylovSpace, LanczosStep, kept_vectors, lanczos
 from curenu.operators.metric import Metric, kronecker_metric
 from curenu.operators.operator import (
     Curvature,
     dense_symmetric,
     inner,
+    is_semidefinite,
     length,
     product,
     random_direction,
@@ -22,6 +24,7 @@ from curenu.operators.spectrum import (
 )
 
 __all__ = [
+    "ComplementSpace",
     "Coordinates",
     "Curvature",
     "Extremes",
@@ -34,6 +37,8 @@ __all__ = [
     "dense_symmetric",
     "extreme_eigenvalues",
     "inner",
+    "is_semidefinite",
+    "kept_vectors",
     "kronecker_metric",
     "lanczos",
     "length",

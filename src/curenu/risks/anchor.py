@@ -7,14 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from curenu.memory import OUTPUT_MEMORY
 from curenu.risks.source import Source
 from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
 
-__all__ = ["OUTPUT_MEMORY", "Anchor"]
-
-OUTPUT_MEMORY = 2**28
-"""Bytes of outputs of the fixed model kept between passes unless asked otherwise."""
-
+__all__ = ["Anchor"]
 
 class Anchor:
     """What is known at theta0: outputs, once an example while they fit, and the pull."""

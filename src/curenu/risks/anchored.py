@@ -10,7 +10,8 @@ from torch import Tensor
 
 from curenu.errors import BadRequest
 from curenu.losses.bregman import Bregman
-from curenu.risks.anchor import OUTPUT_MEMORY, Anchor
+from curenu.memory import OUTPUT_MEMORY
+from curenu.risks.anchor import Anchor
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.source import Source
 from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum

@@ -12,12 +12,12 @@ from torch.utils import _pytree as pytree
 
 from curenu.distributed import dealt, reduced
 from curenu.errors import UnsupportedModel
+from curenu.memory import SINGLE_GRADIENT_MEMORY
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.source import one_arithmetic
 
 __all__ = ["squared_gradients"]
 
-_MEMORY = 2**28  # bytes of gradients of single examples held at once
 
 
 def squared_gradients(risk: EmpiricalRisk, theta: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def squared_gradients(risk: EmpiricalRisk, theta: Tensor) -> Tensor:
     """
     source = risk.source
     total = torch.zeros_like(theta)
-    chunk = max(1, _MEMORY // (theta.numel() * theta.element_size()))
+    chunk = max(1, SINGLE_GRADIENT_MEMORY // (theta.numel() * theta.element_size()))
 
     def loss(named: dict[str, Tensor], one: Any) -> Tensor:
         batch = pytree.tree_map(lambda part: part.unsqueeze(0), one)

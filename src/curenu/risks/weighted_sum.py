@@ -23,19 +23,16 @@ from curenu.checks import check_curvature, floating_tensors
 from curenu.cost import Meter
 from curenu.distributed import dealt, least, reduced
 from curenu.errors import IllPosed, UnsupportedModel
+from curenu.memory import GRAPH_MEMORY
 from curenu.parameters import ParameterSpace
 from curenu.risks.source import Named, Source, one_arithmetic
 
 __all__ = [
-    "GRAPH_MEMORY",
     "Head",
     "Quadratic",
     "Term",
     "WeightedSum",
 ]
-
-GRAPH_MEMORY = 2**30
-"""Bytes of differentiated graphs kept between products unless asked otherwise."""
 
 Head = Callable[[Tensor, Any, Tensor], Tensor]
 """(outputs on a batch, the batch, its ids) -> Σ f_i over it."""
@@ -168,7 +165,13 @@ class WeightedSum:
             meter=self.meter,
             kept=self._kept(theta, budget) if keeps else 0,
             product_dtype=lower,
+            positive_semidefinite=self._is_semidefinite(curvature),
         )
+
+    def _is_semidefinite(self, curvature: Kind) -> bool:
+        """Whether no eigenvalue can be negative: a loss in closed form is convex in the outputs."""
+        closed = self.source.evaluation.bregman is not None
+        return curvature == "gauss_newton" and closed and self.weight_decay >= 0.0
 
     def check_twice_differentiable(self, theta: Tensor, vector: Tensor) -> None:
         """Raise unless the product with a random `vector` is there, finite and not all zero.
