@@ -31,8 +31,7 @@ from curenu.status import Status
 
 __all__ = ["LanczosFactorisation", "LanczosSolver"]
 
-_FEWEST = 3  # products from a random vector before its Ritz values are believed
-_CUBE = 3.0  # a step along an eigenvector lowers the model by the cube of the eigenvalue
+_DOUBT = 0.01  # probability that the search for a hidden eigenvalue ends too early
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,9 @@ class LanczosSolver:
 
     A Krylov space of g never leaves the eigenvectors that g has a part along, so the lowest one
     may stay hidden (the hard case). Then a second block is run, from a random vector in the
-    complement of the stored basis, unless the curvature says `positive_semidefinite`: until its
-    lowest Ritz value less its residual is at least −gamma (after 3 products or more), or is
-    known to a third of `tolerance`; to its end if `tolerance` is 0. `hidden_products` bounds it
+    complement of the stored basis, unless the curvature says `positive_semidefinite`: until,
+    with probability .99, its lowest eigenvalue is at least −gamma, or known to a third of
+    `tolerance`; to its end if `tolerance` is 0. `hidden_products` bounds it
     (None: as `max_products`; 0: not looked for), and so does `memory_budget`, which holds for
     both blocks together. Without a stored basis there is no second block: a random part of
     length eps^(2/3)|g| is added to the start instead, covered by the residual reported, which
@@ -213,17 +212,13 @@ class LanczosSolver:
         limit = min(self._most_hidden(), left)
         if not space.stored or grown.size == 0.0 or limit < 1 or self._knows(grown.model):
             return None
-        damping = _project(grown, grown.model.penalty).damping
         # Another stream than the start's, were that ever random as well.
         hidden = ComplementSpace(
             curvature, space, torch.Generator().manual_seed(seed ^ 1), limit=limit
         )
         for _ in hidden.grow():
-            if self.tolerance > 0.0 and len(hidden) >= _FEWEST:
-                lowest = hidden.lowest()
-                known = lowest.residual <= self.tolerance / _CUBE * abs(lowest.value)
-                if known or lowest.value - lowest.residual >= -damping:
-                    break
+            if self.tolerance > 0.0 and _is_seen(replace(grown, hidden=hidden)):
+                break
         return hidden
 
     def _knows(self, model: CubicModel) -> bool:
@@ -262,6 +257,29 @@ def _project(reduced: LanczosFactorisation, penalty: float) -> _Projected:
         bend=float(values @ found.solution**2),
         lambda_min=float(values[0]),
     )
+
+
+def _is_seen(reduced: LanczosFactorisation) -> bool:
+    """Whether what may still hide lowers the model by `tolerance` of its fall at most.
+
+    Were the lowest eigenvalue −gamma, the minimum would be the dual (3) at gamma.
+    """
+    hidden, penalty = reduced.hidden, reduced.model.penalty
+    if hidden is None:
+        return True
+    values, vectors = hidden.joint_pairs()
+    found = _project(reduced, penalty)
+    lowest, bound = hidden.lowest(_DOUBT)
+    if found.damping <= -lowest.value and lowest.residual > -reduced.tolerance * lowest.value:
+        return False  # the step goes along an eigenvector that is not known well enough yet
+
+    if bound >= -found.damping:
+        return True
+    change = reduced.linear * float(found.coordinates[0]) + 0.5 * found.bend
+    change += penalty / 6.0 * float(np.linalg.norm(found.coordinates)) ** 3
+    parts = np.square(reduced.linear * vectors[0])
+    least = -0.5 * float((parts / (values - bound)).sum()) + 2.0 / 3.0 * bound**3 / penalty**2
+    return least >= (1.0 + reduced.tolerance) * change
 
 
 def _start(gradient: Tensor, size: float, noise: float, seed: int) -> Tensor:

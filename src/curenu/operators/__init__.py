@@ -15,6 +15,7 @@ from curenu.operators.operator import (
 )
 from curenu.operators.spectrum import (
     Extremes,
+    Recurrence,
     RitzValue,
     SpectralDensity,
     Spectrum,
@@ -31,6 +32,7 @@ __all__ = [
     "KrylovSpace",
     "LanczosStep",
     "Metric",
+    "Recurrence",
     "RitzValue",
     "SpectralDensity",
     "Spectrum",

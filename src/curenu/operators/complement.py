@@ -18,7 +18,7 @@ from curenu.operators.krylov import (
     take_off,
 )
 from curenu.operators.operator import Curvature, inner, length, random_direction
-from curenu.operators.spectrum import RitzValue
+from curenu.operators.spectrum import Recurrence, RitzValue
 
 __all__ = ["ComplementSpace"]
 
@@ -80,10 +80,13 @@ class ComplementSpace:
             self.couplings.append(self._coupling(step.vector))
             yield
 
-    def lowest(self) -> RitzValue:
-        """The lowest eigenvalue of S; one of P H P lies within its residual."""
+    def lowest(self, failure_probability: float) -> tuple[RitzValue, float]:
+        """(smallest eigenvalue of S, what none of P H P is below but with this probability)."""
+        size = summed(self._basis.shape[1]) - len(self._space)
+        seen = Recurrence(tuple(self.diagonal), tuple(self.off_diagonal), size)
         values, vectors = ritz_pairs(self.diagonal, self.off_diagonal)
-        return RitzValue(float(values[0]), self.remainder * abs(float(vectors[-1, 0])))
+        residual = self.remainder * abs(float(vectors[-1, 0]))
+        return RitzValue(float(values[0]), residual), seen.lower_bound(failure_probability)
 
     def joint_pairs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Eigenvalues `[k + m]`, ascending, and eigenvectors of [Q V]ᵀ H [Q V]."""
