@@ -1,7 +1,7 @@
 """Symmetric operators known through products: Lanczos, spectra, the K-FAC metric."""
 
-from curenu.operators.coordinates import Coordinates
 from curenu.operators.complement import ComplementSpace
+from curenu.operators.coordinates import Coordinates
 from curenu.operators.krylov import KrylovSpace, LanczosStep, kept_vectors, lanczos
 from curenu.operators.metric import Metric, kronecker_metric
 from curenu.operators.operator import (

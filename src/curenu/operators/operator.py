@@ -17,8 +17,8 @@ __all__ = [
     "Curvature",
     "dense_symmetric",
     "inner",
-    "length",
     "is_semidefinite",
+    "length",
     "product",
     "random_direction",
 ]

@@ -13,6 +13,7 @@ from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
 
 __all__ = ["Anchor"]
 
+
 class Anchor:
     """What is known at theta0: outputs, once an example while they fit, and the pull."""
 

@@ -19,7 +19,6 @@ from curenu.risks.source import one_arithmetic
 __all__ = ["squared_gradients"]
 
 
-
 def squared_gradients(risk: EmpiricalRisk, theta: Tensor) -> Tensor:
     """(1/n) Σ_i (∇l_i)² of every parameter, `[d]`, without the weight decay.
 
