@@ -238,10 +238,7 @@ def _project(reduced: LanczosFactorisation, penalty: float) -> _Projected:
     found = solve_diagonal(values, reduced.linear * vectors[0], penalty, negligible=reduced.noise)
     y = vectors @ found.solution
     size = float(np.linalg.norm(y))
-    if hidden is None:
-        residual = space.remainder * abs(float(y[-1]))
-    else:
-        residual = hidden.leads_out(y)
+    residual = space.remainder * abs(float(y[-1])) if hidden is None else hidden.leads_out(y)
     if reduced.size > 0.0:
         bound = reduced.tolerance * min(1.0, size) * reduced.size
         # What goes along the second block has its own equation, whose terms are gamma|z| long.

@@ -44,7 +44,8 @@ class StoCuReNU:
     """
 
     objective: Aim = "anchored"
-    solver: str | CubicSolver = LanczosSolver(max_products=3)
+    # No second block: a sample's gradient hides nothing, and three products would find little.
+    solver: str | CubicSolver = LanczosSolver(max_products=3, hidden_products=0)
     penalty: Penalty = "auto"
     curvature: Curvature = "auto"
     preconditioner: Preconditioner = "auto"

@@ -138,10 +138,11 @@ def extreme_eigenvalues(
 ) -> Extremes:
     """Smallest and largest eigenvalue, each with its residual |H x − θx| = beta_k|e_k·y|.
 
-    Lanczos from a random direction shaped as `template` `[d]`, four vectors of length d
-    whatever `max_products` is, or a basis, fully orthogonalised, of at most `keep`. Stops early
-    when both residuals are at most `tolerance` times the largest |θ|. Paige, The computation of eigenvalues ... of very large sparse matrices,
-    1971: without reorthogonalisation the end values stay right.
+    Lanczos from a random direction shaped as `template` `[d]`: a basis, fully orthogonalised,
+    of at most `keep` vectors, or four vectors of length d whatever `max_products` is. Stops
+    early when both residuals are at most `tolerance` times the largest |θ|. Paige, The
+    computation of eigenvalues ... of very large sparse matrices, 1971: without
+    reorthogonalisation the end values stay right.
     """
     _check_positive("max_products", max_products)
     start = random_direction(template, generator)
