@@ -38,7 +38,7 @@ SPECTRA = {
     ),
     "two values": lambda: torch.tensor([-1.0] + [1.0] * (SIZE - 1), dtype=torch.float64),
     "a trained network's": lambda: torch.cat(
-        [torch.tensor([-0.5]), 0.01 * torch.randn(SIZE - 3), torch.tensor([8.0, 20.0])]
+        [torch.tensor([-0.5]), torch.linspace(-0.02, 0.02, SIZE - 3), torch.tensor([8.0, 20.0])]
     ).double(),
 }
 
@@ -62,7 +62,6 @@ def recurrence(entries: Tensor, products: int, source: torch.Generator) -> Recur
 @pytest.mark.parametrize("products", [1, 3, 8])
 @pytest.mark.parametrize("spectrum", SPECTRA)
 def test_the_bound_fails_no_more_often_than_it_says(spectrum: str, products: int) -> None:
-    torch.manual_seed(0)
     entries = SPECTRA[spectrum]()
     true = float(entries.min()) + 1e-9  # beyond rounding
     source = torch.Generator().manual_seed(2)
