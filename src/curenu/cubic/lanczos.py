@@ -115,8 +115,8 @@ class LanczosSolver:
     A Krylov space of g never leaves the eigenvectors that g has a part along, so the lowest one
     may stay hidden (the hard case). Then a second block is run, from a random vector in the
     complement of the stored basis, unless the curvature says `positive_semidefinite`: until,
-    with probability .99, its lowest eigenvalue is at least −gamma, or known to a third of
-    `tolerance`; to its end if `tolerance` is 0. `hidden_products` bounds it
+    with probability .99, what may still hide lowers the model by at most `tolerance` of its
+    fall; to its end if `tolerance` is 0. `hidden_products` bounds it
     (None: as `max_products`; 0: not looked for), and so does `memory_budget`, which holds for
     both blocks together. Without a stored basis there is no second block: a random part of
     length eps^(2/3)|g| is added to the start instead, covered by the residual reported, which
