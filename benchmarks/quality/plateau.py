@@ -84,7 +84,7 @@ def erased_at(problem: ErasureProblem, point: Point, seed: int) -> Erasure:
     """The erasure at `point`, with the penalty's constant set for as long as it takes."""
     method = StoCuReNU(
         sample_size=point["sample_size"],
-        solver=LanczosSolver(max_products=point[PRODUCTS]),
+        solver=LanczosSolver(max_products=point[PRODUCTS], hidden_products=0),
         max_steps=point["max_steps"],
     )
     with mock.patch.object(adaptive, "_EAGER", point[SHARE]):

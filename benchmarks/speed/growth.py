@@ -9,12 +9,13 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from curenu.cubic import CubicModel, LanczosSolver
 from curenu.memory import peak_memory
+from curenu.operators import KrylovSpace
 from curenu.risks import EmpiricalRisk
 
 __all__ = ["measure"]
@@ -68,7 +69,8 @@ def _child(size: int, width: int, sample: int) -> dict[str, Any]:
     curvature = objective.linearise(theta, curvature="gauss_newton")
     curvature @ gradient
     end = time.perf_counter()
-    LanczosSolver(4, 0.0, memory_budget=0)(CubicModel(gradient, curvature, 1.0))
+    space = KrylovSpace(curvature, gradient.clone, limit=4)
+    space.combine(np.ones(len(list(space.grow()))))
     return {
         "examples": size,
         "parameters": len(theta),

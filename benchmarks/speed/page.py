@@ -161,9 +161,9 @@ a Gauss–Newton product, and four Lanczos vectors by the two-pass recurrence. M
 largest resident size above that of the loaded model.
 
 {_table(["n", "d", "sample", "gradient, s", "product, s", "peak", "one vector"], rows)}
-The budget of a sampled step is theta, the gradient, four vectors of the two-pass recurrence (or
-the stored basis, where it fits `LanczosSolver(memory_budget=)`) and one micro-batch; nothing in
-it grows with n or with the number of products.
+The budget of a sampled step is theta, the gradient, the basis (up to eight vectors always, more
+where they fit `LanczosSolver(memory_budget=)`) or else four vectors of the two-pass recurrence,
+and one micro-batch; nothing in it grows with n.
 """
 
 
@@ -184,8 +184,8 @@ def _exact(found: dict[str, Any]) -> str:
 
 One step at {found["parameters"]:,} parameters and {found["examples"]:,} images. Ours: the
 matrix by layers, one eigendecomposition in float64, or Lanczos on the matrix to a residual of 1e-6
-(`LanczosSolver(dense=True)`, {krylov["vectors"]} vectors; its step is {krylov["apart"]:.0e} of the
-exact one's length away). The published way: the Hessian row by row, a Cholesky factorisation for
+(`LanczosSolver(dense=True, hidden_products=0)`, {krylov["vectors"]} vectors; its step is
+{krylov["apart"]:.0e} of the exact one's length away). The published way: the Hessian row by row, a Cholesky factorisation for
 every damping that a bisection to 1e-6 tries; both timed on a part and multiplied.
 
 {_table(["", "ours", "published", "published ÷ ours"], rows)}

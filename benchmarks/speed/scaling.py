@@ -19,8 +19,8 @@ MODELS = {
 KEPT = 7
 """theta0, theta, gradient, step, mean of the iterates; decay and pull of the anchored objective."""
 
-LANCZOS = 4
-"""Vectors of the two-pass recurrence, whatever the number of products."""
+LANCZOS = 5
+"""The basis of three products, which is always kept, the vector after it, and a product."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Step:
 
     dimension: int
     ranks: int
-    products: int = 2
+    products: int = 3
     vector_bytes: int = 4
     weight_bytes: int = 2
     tokens: int = 1280 * 1024
@@ -38,11 +38,6 @@ class Step:
     def share(self) -> float:
         """(W − 1)/W: what a ring moves through each process, relative to the vector."""
         return (self.ranks - 1) / self.ranks
-
-    @property
-    def passes(self) -> int:
-        """Products when the basis is not kept: every one of them twice."""
-        return 2 * self.products
 
     @property
     def replicated_bytes(self) -> float:
@@ -57,19 +52,19 @@ class Step:
     @property
     def replicated_moved(self) -> float:
         """One all-reduce, twice a ring's share, for the gradient and for each product."""
-        return 2 * self.share * self.vector_bytes * self.dimension * (1 + self.passes)
+        return 2 * self.share * self.vector_bytes * self.dimension * (1 + self.products)
 
     @property
     def sharded_moved(self) -> float:
         """Weights gathered forward and backward, a product's vector once, the result scattered."""
         gradient = 2 * self.weight_bytes + self.vector_bytes
         product = 3 * self.weight_bytes + self.vector_bytes
-        return self.share * self.dimension * (gradient + self.passes * product)
+        return self.share * self.dimension * (gradient + self.products * product)
 
     @property
     def operations(self) -> float:
         """6dT for the gradient of T tokens; 8dT for a Gauss-Newton product (forward mode 4dT)."""
-        return (6 + 8 * self.passes) * float(self.dimension) * self.tokens
+        return (6 + 8 * self.products) * float(self.dimension) * self.tokens
 
 
 def amount(bytes_: float) -> str:

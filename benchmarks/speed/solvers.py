@@ -76,8 +76,9 @@ def _is_small(model: CubicModel) -> bool:
 
 
 def _best(model: CubicModel) -> Factorised:
-    solver = EigenSolver() if _is_small(model) else LanczosSolver(max_products=200, tolerance=0.0)
-    return solver.factorise(model)
+    if _is_small(model):
+        return EigenSolver().factorise(model)
+    return LanczosSolver(200, 0.0, hidden_products=0).factorise(model)
 
 
 def _penalty_of(moved: Callable[[float], float], wanted: float) -> float:
@@ -94,7 +95,7 @@ def _rows(
     task: str, metric: str, model: CubicModel, best: Factorised, penalties: list[float]
 ) -> list[dict[str, Any]]:
     """One a penalty; Lanczos reduces the model once for all of them."""
-    spaces = {k: LanczosSolver(k, 0.0).factorise(model) for k in _PRODUCTS}
+    spaces = {k: LanczosSolver(k, 0.0, hidden_products=0).factorise(model) for k in _PRODUCTS}
     rows = []
     for penalty in penalties:
         least = best.solve(penalty).change

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from curenu.autodiff import Kind
+from curenu.budgets import OUTPUT_MEMORY
 from curenu.cost import Cost
 from curenu.errors import BadRequest
+from curenu.operators import Recurrence
 from curenu.risks import AnchoredRisk, EmpiricalRisk, Limit, TrainingTime
-from curenu.risks.anchor import OUTPUT_MEMORY
 from curenu.status import Status
 
 __all__ = ["Certificate", "Erasure", "ErasureProblem", "Method", "Plan", "StepRecord"]
@@ -44,11 +45,15 @@ class StepRecord:
 class Certificate:
     """Second-order stationarity of the objective at the result: a convergence certificate.
 
-    An eps-second-order stationary point has |∇F| ≤ eps and lambda_min ≥ −√(M eps).
-    `epsilon` is the smallest eps both numbers prove, `penalty` its M. `lambda_min` has the
-    error bound `lambda_min_residual`. `examples` were looked at out of `population`: unless
-    they are equal the numbers are a sample's. This is not an (epsilon, delta) privacy
-    certificate. Equation (7) of `docs/theory.md`.
+    An eps-second-order stationary point has |∇F| ≤ eps and lambda_min ≥ −√(M eps), M being
+    `penalty`. `lambda_min` is a Ritz value, never below the smallest eigenvalue; *some*
+    eigenvalue lies within `lambda_min_residual` of it, which does not say that it is the
+    smallest. `recurrence` is what the products showed: from it follows a lower bound of the
+    smallest eigenvalue that holds but for a stated share of random starts, and with it `proved`.
+
+    `examples` were looked at out of `population`: unless they are equal the numbers are a
+    sample's, and so is what is proved. This is not an (epsilon, delta) privacy certificate.
+    Equation (7) of `docs/theory.md`.
     """
 
     gradient_norm: float
@@ -57,11 +62,40 @@ class Certificate:
     penalty: float
     examples: int
     population: int
+    recurrence: Recurrence | None = None
 
     @property
     def epsilon(self) -> float:
-        """max(|∇F|, max(0, −lambda_min)²/M)."""
-        return max(self.gradient_norm, max(0.0, -self.lambda_min) ** 2 / self.penalty)
+        """max(|∇F|, max(0, residual − lambda_min)²/M): eps if the eigenvalue found is the smallest.
+
+        That it is the smallest is likely and not shown; `proved` does without.
+        """
+        return self._of(self.lambda_min - self.lambda_min_residual)
+
+    @property
+    def least_epsilon(self) -> float:
+        """max(|∇F|, max(0, −lambda_min)²/M): no smaller eps holds, whatever else is true."""
+        return self._of(self.lambda_min)
+
+    def lower_bound(self, failure_probability: float = 0.01) -> float:
+        """What the smallest eigenvalue is not below, but for this share of random starts.
+
+        In exact arithmetic, for orthonormal Lanczos vectors. −inf without a `recurrence`.
+        """
+        if self.recurrence is None:
+            return -math.inf
+        return self.recurrence.lower_bound(failure_probability)
+
+    def proved(self, failure_probability: float = 0.01) -> float:
+        """The eps that is proved: max(|∇F|, max(0, −`lower_bound`)²/M).
+
+        The probability is over the random start of the products alone. Few products prove
+        a large eps; inf without a `recurrence`.
+        """
+        return self._of(self.lower_bound(failure_probability))
+
+    def _of(self, lowest: float) -> float:
+        return max(self.gradient_norm, max(0.0, -lowest) ** 2 / self.penalty)
 
     @property
     def exact(self) -> bool:

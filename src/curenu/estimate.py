@@ -14,9 +14,9 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from curenu.autodiff.micro_batch import graph_bytes
+from curenu.budgets import GRAPH_MEMORY
 from curenu.erasure import Plan
 from curenu.risks import EmpiricalRisk
-from curenu.risks.weighted_sum import GRAPH_MEMORY
 
 __all__ = ["Estimate", "estimate"]
 

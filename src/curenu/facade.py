@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, default_collate
 
+from curenu.budgets import DATA_MEMORY
 from curenu.checks import positions_of, size_of
 from curenu.cost import Cost
-from curenu.data import DATA_MEMORY, Collate
+from curenu.data import Collate
 from curenu.distributed import require_same
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Method, StepRecord
 from curenu.errors import IllPosed, RunBroken

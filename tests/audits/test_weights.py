@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from curenu.audits import (
 )
 from curenu.erasure import Certificate
 from curenu.errors import BadRequest, IllPosed
+from curenu.operators import Recurrence
 
 SLOW = [(0, 0.2), (10, 0.3), (30, 0.5)]
 FAST = [(0, 0.2), (10, 0.8), (30, 0.9)]
@@ -78,12 +80,23 @@ def certificate(norm: float, lowest: float, residual: float = 0.0, m: float = 4.
     return Certificate(norm, lowest, residual, m, 10, 10)
 
 
-def test_both_numbers_prove_eps() -> None:
+def test_eps_supposes_the_eigenvalue_to_be_as_low_as_its_residual_allows() -> None:
     norm, lowest, eps = stationarity(certificate(0.1, -2.0, 0.5))
     assert (norm.name, norm.value) == ("|∇F|", 0.1)
-    assert (lowest.value, lowest.interval) == (-2.0, (-2.5, -1.5))
-    assert eps.value == pytest.approx(1.0)  # (−2)²/4: the curvature decides
-    assert eps.interval == pytest.approx((1.5**2 / 4, 2.5**2 / 4))
+    assert (lowest.value, lowest.interval) == (-2.0, (-2.5, -2.0))  # a Ritz value: from above
+    assert eps.value == pytest.approx(2.5**2 / 4)  # the curvature decides, at its worst
+    assert eps.interval == pytest.approx((2.0**2 / 4, 2.5**2 / 4))
+
+
+def test_what_the_products_prove_is_the_far_end_of_the_interval() -> None:
+    seen = Recurrence((0.5, 0.1), (1.0, 0.7), 1000)
+    given = replace(certificate(0.1, -0.7, 0.2), recurrence=seen)
+    _, lowest, eps = stationarity(given)
+    bound = seen.lower_bound(0.05)
+    assert bound < -0.9
+    assert lowest.interval == (bound, -0.7)
+    assert eps.value == pytest.approx(0.9**2 / 4)
+    assert eps.interval == pytest.approx((0.7**2 / 4, bound**2 / 4))
 
 
 def test_a_minimum_is_told_from_a_saddle_of_the_same_gradient() -> None:

@@ -24,7 +24,7 @@ import curenu
 from curenu.cubic import CubicModel, LanczosSolver
 from curenu.distributed import joined, own, reduced, split_vectors
 from curenu.methods import CuReNU, StoCuReNU
-from curenu.operators import KrylovSpace, inner, kronecker_metric, length
+from curenu.operators import KrylovSpace, inner, kept_vectors, kronecker_metric, length
 from curenu.risks import AnchoredRisk, EmpiricalRisk, squared_gradients
 from curenu.session import Session
 from tests.problems import PROBLEMS, classes, generator, initialised, inputs, mlp
@@ -188,11 +188,11 @@ def lanczos() -> Found:
     found: Found = {}
     with split_vectors():
         for name, budget in {"stored": 2**20, "twice": 0}.items():
-            space = KrylovSpace(operator, piece.clone, limit=12, memory_budget=budget)
+            space = KrylovSpace(operator, piece.clone, limit=12, keep=kept_vectors(piece, budget))
             list(space.grow())
             found[f"{name}: T"] = torch.tensor([space.diagonal, space.off_diagonal])
             solver = LanczosSolver(
-                max_products=41, tolerance=1e-9, memory_budget=budget, perturbation=False
+                max_products=41, tolerance=1e-9, memory_budget=budget, hidden_products=0
             )
             step = solver(CubicModel(piece, operator, penalty=3.0))
             found[f"{name}: step"] = joint(step.step, place, size)
@@ -253,7 +253,7 @@ def fsdp() -> Found:
 
 
 def krylov_of(operator: Any, gradient: Tensor) -> Tensor:
-    space = KrylovSpace(operator, gradient.clone, limit=6, memory_budget=2**20)
+    space = KrylovSpace(operator, gradient.clone, limit=6, keep=6)
     list(space.grow())
     return torch.tensor([space.diagonal, space.off_diagonal, [space.start_length] * 6])
 

@@ -17,8 +17,16 @@ from curenu.risks import EmpiricalRisk
 from tests.problems import generator, inputs, mlp
 
 ARGUMENTS: dict[type, dict[str, Any]] = {
-    CuReNU: {"max_steps": 1, "certificate_products": 0},
-    StoCuReNU: {"max_steps": 2, "sample_size": 30, "solver": LanczosSolver(max_products=6)},
+    CuReNU: {
+        "max_steps": 1,
+        "certificate_products": 0,
+        "solver": LanczosSolver(20, hidden_products=0),
+    },
+    StoCuReNU: {
+        "max_steps": 2,
+        "sample_size": 30,
+        "solver": LanczosSolver(max_products=12, hidden_products=0),
+    },
 }
 BOTH = pytest.mark.parametrize("method", list(ARGUMENTS))
 
@@ -50,8 +58,7 @@ def test_the_step_does_not_depend_on_the_budget(method: Any, aim: Any, precondit
 @BOTH
 def test_a_small_budget_takes_more_products_and_fewer_vectors(method: Any) -> None:
     large, small = (method(**ARGUMENTS[method], memory_budget=budget) for budget in (None, 0))
-    lanczos = LanczosSolver() if method is CuReNU else ARGUMENTS[method]["solver"]
-    saved = lanczos.max_products + 4 - 4  # a basis of k vectors and four, or four alone
+    saved = ARGUMENTS[method]["solver"].max_products  # a basis of k vectors and four, or four
     plans = [made.plan(problem()) for made in (large, small)]
     assert plans[0].vectors - plans[1].vectors == saved
     assert plans[1].examples > plans[0].examples
@@ -60,16 +67,31 @@ def test_a_small_budget_takes_more_products_and_fewer_vectors(method: Any) -> No
 
 
 def test_the_basis_is_kept_from_the_budget_on_that_holds_it() -> None:
-    kept = 6 * problem().retain.dimension * 4  # bytes of six vectors in float32
+    kept = 12 * problem().retain.dimension * 4  # bytes of twelve vectors in float32
     vectors = {
         budget: StoCuReNU(
-            solver=LanczosSolver(max_products=6), preconditioner="none", memory_budget=budget
+            solver=LanczosSolver(max_products=12, hidden_products=0),
+            preconditioner="none",
+            memory_budget=budget,
         )
         .plan(problem())
         .vectors
         for budget in (None, 9 * kept // 4 + 9, 9 * kept // 4 - 9, 0)
     }
-    assert list(vectors.values()) == [vectors[None]] * 2 + [vectors[None] - 6] * 2
+    assert list(vectors.values()) == [vectors[None]] * 2 + [vectors[None] - 12] * 2
+
+
+def test_a_basis_of_up_to_eight_vectors_is_kept_on_any_budget() -> None:
+    for products, doubled in ((3, False), (8, False), (9, True)):
+        method = StoCuReNU(
+            solver=LanczosSolver(products, tolerance=0.0, hidden_products=0),
+            max_steps=1,
+            sample_size=30,
+            penalty=1.0,
+            memory_budget=0,
+        )
+        hvps = method(problem(), generator=generator()).cost.hvps
+        assert hvps == products * (1 + doubled)
 
 
 @BOTH

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from curenu.cubic import CubicModel, EigenSolver
+from curenu.cubic import CubicModel, EigenSolver, LanczosSolver
 from tests.oracles import cubic_change, solve_cubic
 
 SOLVER = EigenSolver()
@@ -68,3 +68,35 @@ def test_no_step_computed_apart_is_better(seed: int, size: int, penalty: float) 
     g, H = problem(seed, size)
     apart = cubic_change(g.numpy(), H.numpy(), penalty, solve_cubic(g.numpy(), H.numpy(), penalty))
     assert SOLVER(CubicModel(g, H, penalty)).change <= apart + 1e-9 * abs(apart)
+
+
+@fast
+@given(seeds, sizes, penalties, some.sampled_from([1e-6, 1.0, 1e6]), some.booleans())
+def test_lanczos_to_its_end_is_the_exact_step_whatever_the_gradient_hides(
+    seed: int, size: int, penalty: float, scale: float, hides: bool
+) -> None:
+    g, H = problem(seed, size)
+    values, vectors = torch.linalg.eigh(H)
+    if hides:  # no part along the lowest eigenvectors, be it a third of them
+        hidden = vectors[:, : max(1, size // 3)]
+        g = g - hidden @ (hidden.mT @ g)
+    exact = SOLVER(CubicModel(scale * g, scale * H, scale * penalty))
+    solver = LanczosSolver(max_products=size, tolerance=0.0)
+    found = solver(CubicModel(scale * g, scale * H, scale * penalty))
+    length = float(exact.step.norm())
+    terms = scale * (float(g.norm()) + float(values.abs().max()) * length) * length
+    assert found.change == pytest.approx(exact.change, rel=1e-6, abs=1e-13 * terms)
+    assert found.damping == pytest.approx(exact.damping, rel=1e-6)
+
+
+@fast
+@given(seeds, some.integers(2, 40), penalties)
+def test_the_default_lanczos_step_is_within_its_tolerance_of_the_exact_one(
+    seed: int, size: int, penalty: float
+) -> None:
+    g, H = problem(seed, size)
+    lowest = torch.linalg.eigh(H).eigenvectors[:, 0]
+    g = g - lowest * (lowest @ g)
+    solver = LanczosSolver()
+    best = SOLVER(CubicModel(g, H, penalty)).change
+    assert solver(CubicModel(g, H, penalty)).change <= (1.0 - solver.tolerance) * best

@@ -16,6 +16,7 @@ import torch
 from curenu.cost import Cost
 from curenu.erasure import Certificate, StepRecord
 from curenu.errors import RunBroken, UnsupportedModel
+from curenu.operators import Recurrence
 from curenu.records import Packed, RequestRecord, RunDescription, digest, pack, plain
 from curenu.status import Status
 from curenu.store import FolderStore
@@ -56,7 +57,9 @@ def record(number: int, **changes: Any) -> RequestRecord:
         "status": Status.CONVERGED,
         "cost": Cost(gradients=2, hvps=7, examples=70, seconds=0.5),
         "update_norm": 0.1,
-        "certificate": Certificate(1e-3, -0.1, 1e-4, 2.0, 9, 9),
+        "certificate": Certificate(
+            1e-3, -0.1, 1e-4, 2.0, 9, 9, Recurrence((0.5, 0.1), (1.0, 0.0), 1000)
+        ),
         "trace": (StepRecord(value=0.5, rho=float("-inf")), StepRecord(damping=0.2)),
     }
     return RequestRecord(**(values | changes))

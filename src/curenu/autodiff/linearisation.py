@@ -36,6 +36,7 @@ class Linearisation:
     example once, from a kept graph or not; those whose curvature turned out to be zero by
     the form of their loss are left out from then on, and not counted. `product_dtype` is a
     lower precision of the model in products from graphs that are not kept, of nothing else.
+    `positive_semidefinite` says that no eigenvalue can be negative: nobody need look for one.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class Linearisation:
         meter: Meter,
         kept: int,
         product_dtype: torch.dtype | None = None,
+        positive_semidefinite: bool = False,
     ) -> None:
+        self.positive_semidefinite = positive_semidefinite
         self._stream = stream
         self._theta = theta
         self._quadratic_value = quadratic_value

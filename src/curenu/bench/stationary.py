@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from curenu.audits import Finding, stationarity
+from curenu.budgets import BASIS_MEMORY
 from curenu.erasure import Certificate
-from curenu.operators import extreme_eigenvalues, length
+from curenu.operators import extreme_eigenvalues, kept_vectors, length
 from curenu.risks import EmpiricalRisk
 
 __all__ = ["stationarity_findings"]
@@ -26,7 +27,8 @@ def stationarity_findings(risk: EmpiricalRisk, retain: Sequence[int]) -> list[Fi
     generator = torch.Generator().manual_seed(0)
     seen = risk.subset(list(retain)).sample(_EXAMPLES, generator)
     hessian = seen.linearise(seen.start)
-    ends = extreme_eigenvalues(hessian, seen.start, _PRODUCTS, generator)
+    keep = kept_vectors(seen.start, BASIS_MEMORY)
+    ends = extreme_eigenvalues(hessian, seen.start, _PRODUCTS, generator, keep=keep)
     return stationarity(
         Certificate(
             gradient_norm=length(hessian.gradient),
@@ -35,5 +37,6 @@ def stationarity_findings(risk: EmpiricalRisk, retain: Sequence[int]) -> list[Fi
             penalty=_PENALTY,
             examples=seen.size,
             population=len(retain),
+            recurrence=ends.recurrence,
         )
     )

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 
 from curenu.cli.console import print_json, stdout
+from curenu.erasure import Certificate
 from curenu.estimate import Estimate
 from curenu.records import DriftRecord, RequestRecord
 from curenu.session import Request
 
 __all__ = ["plan_text", "print_plan", "print_record"]
+
+
+_FAILURE = 0.01  # probability that what a certificate is said to prove is false
 
 
 def plan_text(asked: Request, needed: Estimate) -> str:
@@ -50,15 +54,27 @@ def print_record(record: RequestRecord, as_json: bool) -> None:
         + f"; weights {record.after[:12]}.\n{record.status}"
     )
     if record.certificate is not None:
-        found = record.certificate
-        stdout().print(
-            f"Convergence certificate (not one of privacy): |gradient| {found.gradient_norm:.3g}, "
-            f"lambda_min {found.lambda_min:.3g} ± {found.lambda_min_residual:.2g}, measured on "
-            f"{found.examples} of {found.population} examples."
-        )
+        stdout().print(_certificate_text(record.certificate), highlight=False)
     if record.drift is not None:
         for line in _drift_lines(record.drift):
             stdout().print(line, highlight=False)
+
+
+def _certificate_text(found: Certificate) -> str:
+    """The numbers of a certificate, and what they prove with which probability."""
+    of = "all" if found.exact else f"{found.examples} of {found.population}"
+    text = (
+        f"Convergence certificate (not one of privacy), on {of} examples: |gradient| "
+        f"{found.gradient_norm:.3g}; an eigenvalue within {found.lambda_min_residual:.2g} of "
+        f"{found.lambda_min:.3g}, perhaps not the smallest (eps {found.epsilon:.3g} if it is, for "
+        f"M = {found.penalty:.3g})."
+    )
+    if found.recurrence is None:
+        return text
+    return (
+        f"{text} Proved but for {_FAILURE:.0%} of random starts: no eigenvalue below "
+        f"{found.lower_bound(_FAILURE):.3g}, so eps {found.proved(_FAILURE):.3g}."
+    )
 
 
 def _drift_lines(drift: DriftRecord) -> list[str]:

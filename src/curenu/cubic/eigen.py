@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from curenu.budgets import DENSE_MEMORY
 from curenu.cost import Cost, Meter
 from curenu.cubic.model import Budget, CubicModel, CubicStep
 from curenu.operators import dense_symmetric, length
@@ -90,7 +91,7 @@ class EigenSolver:
     `BadRequest` for a matrix that is not symmetric.
     """
 
-    memory_budget: int = 4 * 2**30
+    memory_budget: int = DENSE_MEMORY
 
     def budget(self, dimension: int) -> Budget:
         """d products if the curvature is an operator; matrix, vectors and workspace."""

@@ -107,12 +107,14 @@ class Budget:
     """What one solve of a `[d, d]` model takes at most.
 
     `products` of H with a vector, `vectors` `[d]` held at once beside the gradient, and
-    `matrices` `[d, d]` in float64.
+    `matrices` `[d, d]` in float64. `hidden` products, and as many vectors, come on top where H
+    may be indefinite and a part of it that g does not see is looked for.
     """
 
     products: int
     vectors: int
     matrices: int = 0
+    hidden: int = 0
 
 
 class Factorised(Protocol):

@@ -1,11 +1,10 @@
 """Examples as users have them, fetched by position and read once."""
 
 from curenu.data.batch import Batch
-from curenu.data.examples import DATA_MEMORY, Collate, Examples
+from curenu.data.examples import Collate, Examples
 from curenu.data.leaves import floating_tensors, leaves_of, mapped, same, tensors_of
 
 __all__ = [
-    "DATA_MEMORY",
     "Batch",
     "Collate",
     "Examples",

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
 
+from curenu.budgets import DATA_MEMORY
 from curenu.checks import size_of
 from curenu.data.batch import Batch
 from curenu.data.leaves import byte_count, independent, leaves_of, mapped
 from curenu.errors import BadRequest
 
-__all__ = ["DATA_MEMORY", "Collate", "Examples"]
-
-DATA_MEMORY = 2**30
-"""Bytes of items kept after they were read, unless asked otherwise."""
+__all__ = ["Collate", "Examples"]
 
 Collate = Callable[[list[Any]], Any]
 

@@ -10,16 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from curenu.budgets import BASIS_MEMORY
 from curenu.errors import BadRequest, IllPosed
-from curenu.operators import Curvature, KrylovSpace, dense_symmetric, length, product
+from curenu.operators import (
+    Curvature,
+    KrylovSpace,
+    dense_symmetric,
+    kept_vectors,
+    length,
+    product,
+)
 from curenu.status import Status
 
-__all__ = ["BASIS_MEMORY", "LinearStep", "damped_solve", "pseudo_inverse_solve"]
+__all__ = ["LinearStep", "damped_solve", "pseudo_inverse_solve"]
 
 Vector = NDArray[np.float64]
-
-BASIS_MEMORY = 2**30
-"""Bytes of Krylov vectors kept; beyond, every product is made twice."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,10 @@ def _solve(
         status = Status.SINGLE_STEP
     else:
         space = KrylovSpace(
-            curvature, gradient.clone, limit=max_products, memory_budget=BASIS_MEMORY
+            curvature,
+            gradient.clone,
+            limit=max_products,
+            keep=kept_vectors(gradient, BASIS_MEMORY),
         )
         for _ in space.grow():
             pass

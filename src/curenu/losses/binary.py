@@ -30,6 +30,7 @@ class BinaryCrossEntropy(_OfValues):
 
     label: ClassVar[str] = "binary cross-entropy"
     closed: ClassVar[bool] = True
+    convex: ClassVar[bool] = True
 
     def check_targets(self, targets: Any, width: int | None) -> None:
         if not isinstance(targets, Tensor) or not targets.is_floating_point():

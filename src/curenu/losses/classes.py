@@ -36,6 +36,7 @@ class CrossEntropy(Form):
 
     label: ClassVar[str] = "cross-entropy"
     closed: ClassVar[bool] = True
+    convex: ClassVar[bool] = True
     of_classes: ClassVar[bool] = True
 
     def check_outputs(self, outputs: Tensor, targets: Any) -> None:

@@ -35,6 +35,8 @@ class Form:
     label: ClassVar[str] = "loss"
     closed: ClassVar[bool] = False
     """Whether divergence and curvature in the outputs are known formulas."""
+    convex: ClassVar[bool] = False
+    """Whether it is convex in the outputs, so that Gauss-Newton products have no negative part."""
     of_classes: ClassVar[bool] = False
     """Whether outputs are logits `[b, k, ...]` of classes along axis 1."""
 

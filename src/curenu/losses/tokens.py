@@ -58,6 +58,7 @@ class TokenCrossEntropy(Form):
 
     label: ClassVar[str] = "cross-entropy of target tokens"
     closed: ClassVar[bool] = True
+    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not callable(self.outputs):

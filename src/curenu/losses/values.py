@@ -41,6 +41,7 @@ class SquaredError(_OfValues):
 
     label: ClassVar[str] = "squared error"
     closed: ClassVar[bool] = True
+    convex: ClassVar[bool] = True
 
     def each(self, outputs: Tensor, targets: Any) -> Tensor:
         return over_examples((outputs - targets.to(outputs.dtype)).square())
@@ -71,6 +72,7 @@ class Huber(_OfValues):
     smooth: bool = False
 
     label: ClassVar[str] = "Huber's loss"
+    convex: ClassVar[bool] = True
 
     def each(self, outputs: Tensor, targets: Any) -> Tensor:
         targets = targets.to(outputs.dtype)

@@ -14,11 +14,12 @@ from typing import Self
 
 import torch
 
+from curenu.budgets import Memory
 from curenu.cubic import CubicSolver, LanczosSolver, resolve_solver
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.newton.adaptive import Penalty
 from curenu.newton.cubic_newton import CubicNewton
-from curenu.newton.target import Aim, Curvature, Memory, Preconditioner
+from curenu.newton.target import Aim, Curvature, Preconditioner
 from curenu.newton.tuning import Tuning
 
 __all__ = ["CuReNU"]
@@ -33,9 +34,9 @@ class CuReNU:
     or `"auto"`; `solver` is `"lanczos"`, `"eigen"`, `"descent"` or a solver; `curvature` and
     `preconditioner` choose the products and the metric of |s| (`"none"`: the usual length).
     `memory_budget` bounds the bytes kept so as not to be computed again: four parts of nine for
-    the solver (where Lanczos's basis does not fit, products are made twice; the eigen solver
-    refuses), four for graphs between products, one for outputs at theta0 (None: 1 GiB, 1 GiB
-    and 256 MiB). The step is the same.
+    the solver (where Lanczos's basis has more than 8 vectors and does not fit, products are made
+    twice and no second block looks for what g hides; the eigen solver refuses), four for graphs
+    between products, one for outputs at theta0 (None: 1 GiB, 1 GiB and 256 MiB).
     Cost per step: one gradient, the solver's products, one value a ratio test.
     Equations (1), (2), (5), (6) and (10) of `docs/theory.md`.
     """

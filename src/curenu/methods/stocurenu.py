@@ -15,12 +15,13 @@ from typing import Self
 
 import torch
 
+from curenu.budgets import Memory
 from curenu.cubic import CubicSolver, DescentSolver, LanczosSolver, resolve_solver
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
 from curenu.newton.adaptive import Penalty
 from curenu.newton.cubic_newton import CubicNewton
-from curenu.newton.target import Aim, Curvature, Memory, Preconditioner
+from curenu.newton.target import Aim, Curvature, Preconditioner
 from curenu.newton.tuning import Tuning
 
 __all__ = ["StoCuReNU"]
@@ -44,7 +45,8 @@ class StoCuReNU:
     """
 
     objective: Aim = "anchored"
-    solver: str | CubicSolver = LanczosSolver(max_products=3)
+    # No second block: a sample's gradient hides nothing, and three products would find little.
+    solver: str | CubicSolver = LanczosSolver(max_products=3, hidden_products=0)
     penalty: Penalty = "auto"
     curvature: Curvature = "auto"
     preconditioner: Preconditioner = "auto"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from curenu.autodiff import Kind
+from curenu.budgets import BASIS_MEMORY, LEAST_BASIS, Memory
 from curenu.cubic import CubicModel, CubicSolver
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
 from curenu.errors import BadRequest
@@ -23,7 +24,6 @@ from curenu.newton.precision import precision_examples
 from curenu.newton.target import (
     Aim,
     Curvature,
-    Memory,
     Preconditioner,
     Target,
     aim_at,
@@ -31,7 +31,7 @@ from curenu.newton.target import (
     kind_of,
 )
 from curenu.newton.tuning import Tuning
-from curenu.operators import Coordinates, extreme_eigenvalues, length
+from curenu.operators import Coordinates, extreme_eigenvalues, kept_vectors, length
 from curenu.risks import AnchoredRisk, Objective
 from curenu.status import Status
 
@@ -132,10 +132,14 @@ class CubicNewton:
         products = min(self.hvp_size or size, retain)
         budget, held = self.solver.budget(problem.retain.dimension), self._held(retain)
         auto = self.penalty == "auto"
-        heavy = self.max_steps * (size + products * budget.products) + auto * 2 * size
+        bent = kind_of(problem, self.objective, self.curvature)
+        convex = problem.retain.source.evaluation.form.convex
+        hidden = 0 if bent == "gauss_newton" and convex else budget.hidden
+        heavy = self.max_steps * (size + products * (budget.products + hidden)) + auto * 2 * size
         heavy += size + products * (self.certificate_products + 1) + precision_examples(problem)
         light = auto * (held * (8 * self.max_steps + 11) if held else 2 * self.max_steps * size)
-        vectors = budget.vectors + 1 + (self.average > 0)
+        vectors = max(budget.vectors + hidden, self._certificate_vectors(problem))
+        vectors += 1 + (self.average > 0)
         if self.objective == "anchored":  # forget examples beside, outputs at theta0, the pull
             heavy += problem.training.examples(problem.retain, problem.forget)
             share = 1 + max(1 / 4, forget / retain)
@@ -145,7 +149,6 @@ class CubicNewton:
         if self.preconditioner != "none":
             heavy += min(self.tuning.metric_size, retain)
             vectors += 3
-        bent = kind_of(problem, self.objective, self.curvature)
         return Plan(
             heavy + light,
             vectors,
@@ -156,6 +159,13 @@ class CubicNewton:
             kept=products if bent == "hessian" and self.memory.graphs != 0 else 0,
             graphs=self.memory.graphs,
         )
+
+    def _certificate_vectors(self, problem: ErasureProblem) -> int:
+        """What Lanczos for the certificate holds: a basis where it is kept, else four vectors."""
+        start = problem.start
+        rows = min(self.certificate_products, len(start))
+        kept = self._basis_bytes() // (len(start) * start.element_size())
+        return rows + 4 if rows <= max(LEAST_BASIS, kept) else 4
 
     def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
         """Iterate from `problem.start`, check on held-out examples, certify where it ended."""
@@ -290,7 +300,11 @@ class CubicNewton:
         whole = seen.gradient is seen.curvature
         gradient = hessian.gradient if whole else seen.gradient.gradient(found.theta)
         ends = extreme_eigenvalues(
-            hessian, found.theta, max_products=self.certificate_products, generator=generator
+            hessian,
+            found.theta,
+            max_products=self.certificate_products,
+            generator=generator,
+            keep=kept_vectors(found.theta, self._basis_bytes()),
         )
         return Certificate(
             gradient_norm=length(gradient),
@@ -299,4 +313,8 @@ class CubicNewton:
             penalty=found.penalty,
             examples=min(seen.gradient.size, seen.curvature.size),
             population=objective.size,
+            recurrence=ends.recurrence,
         )
+
+    def _basis_bytes(self) -> int:
+        return BASIS_MEMORY if self.memory.basis is None else self.memory.basis

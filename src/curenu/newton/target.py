@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 
 from curenu.autodiff import Kind
+from curenu.budgets import Memory
 from curenu.erasure import ErasureProblem
 from curenu.errors import BadRequest, UnsupportedModel
 from curenu.newton.precision import precision_notes
 from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, Metric, kronecker_metric
 from curenu.risks import Objective
-from curenu.risks.anchor import OUTPUT_MEMORY
 
 __all__ = [
     "Aim",
     "Curvature",
-    "Memory",
     "Preconditioner",
     "Target",
     "aim_at",
@@ -30,28 +29,6 @@ __all__ = [
 Aim = Literal["anchored", "retain"]
 Curvature = Literal["auto", "hessian", "gauss_newton"]
 Preconditioner = Literal["auto", "kfac", "none"]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes that may be kept so as not to be computed again; None: the usual, 1 GiB each.
-
-    The solver's `basis`, `graphs` between products, `outputs` at theta0 (usually 256 MiB).
-    """
-
-    basis: int | None = None
-    graphs: int | None = None
-    outputs: int = OUTPUT_MEMORY
-
-    @classmethod
-    def of(cls, budget: int | None) -> Self:
-        """The parts of a budget, in the proportions of the usual ones: 4 to 4 to 1."""
-        if budget is None:
-            return cls()
-        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
-            raise BadRequest(f"memory_budget={budget!r}.", "None, or bytes: 0 or more.")
-        part = budget // 9
-        return cls(4 * part, 4 * part, part)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,21 @@
 """Symmetric operators known through products: Lanczos, spectra, the K-FAC metric."""
 
+from curenu.operators.complement import ComplementSpace
 from curenu.operators.coordinates import Coordinates
-from curenu.operators.krylov import KrylovSpace, LanczosStep, lanczos
+from curenu.operators.krylov import KrylovSpace, LanczosStep, kept_vectors, lanczos
 from curenu.operators.metric import Metric, kronecker_metric
 from curenu.operators.operator import (
     Curvature,
     dense_symmetric,
     inner,
+    is_semidefinite,
     length,
     product,
     random_direction,
 )
 from curenu.operators.spectrum import (
     Extremes,
+    Recurrence,
     RitzValue,
     SpectralDensity,
     Spectrum,
@@ -22,18 +25,22 @@ from curenu.operators.spectrum import (
 )
 
 __all__ = [
+    "ComplementSpace",
     "Coordinates",
     "Curvature",
     "Extremes",
     "KrylovSpace",
     "LanczosStep",
     "Metric",
+    "Recurrence",
     "RitzValue",
     "SpectralDensity",
     "Spectrum",
     "dense_symmetric",
     "extreme_eigenvalues",
     "inner",
+    "is_semidefinite",
+    "kept_vectors",
     "kronecker_metric",
     "lanczos",
     "length",

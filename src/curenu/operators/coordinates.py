@@ -11,6 +11,7 @@ from torch import Tensor
 from curenu.autodiff.linearisation import Kind
 from curenu.cost import Meter
 from curenu.operators.metric import Metric
+from curenu.operators.operator import is_semidefinite
 from curenu.risks.protocol import Linearised, Objective
 from curenu.risks.weighted_sum import Measured
 
@@ -106,6 +107,10 @@ class _SeenCurvature:
     @property
     def shape(self) -> tuple[int, int]:
         return self.inner.shape
+
+    @property
+    def positive_semidefinite(self) -> bool:
+        return is_semidefinite(self.inner)  # R H R has the signs of H
 
     @property
     def value(self) -> float:

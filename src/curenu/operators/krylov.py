@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from curenu.distributed import summed
+from curenu.budgets import LEAST_BASIS
+from curenu.distributed import least, pieces, summed
 from curenu.errors import IllPosed
 from curenu.operators.operator import Curvature, inner, length, product
 
-__all__ = ["KrylovSpace", "LanczosStep", "lanczos"]
+__all__ = ["KrylovSpace", "LanczosStep", "kept_vectors", "lanczos", "ritz_pairs", "take_off"]
 
 _BREAKDOWN = 4.0  # roundings: a smaller beta, relative to T, is a zero
 
@@ -29,7 +30,12 @@ class LanczosStep(NamedTuple):
 
 
 def lanczos(
-    operator: Tensor | Curvature, start: Tensor, basis: Tensor | None = None
+    operator: Tensor | Curvature,
+    start: Tensor,
+    basis: Tensor | None = None,
+    *,
+    against: Tensor | None = None,
+    scale: float = 0.0,
 ) -> Generator[LanczosStep, None, None]:
     """Yield the Lanczos recurrence of a symmetric operator, one product a step.
 
@@ -38,17 +44,21 @@ def lanczos(
     `start` `[d]` is used as working memory. Without `basis` three vectors of length d are
     alive whatever k is, and a yielded vector holds until the next step only. With `basis`
     `[k + 1, d]` the vectors are written there and orthogonalised twice against all before.
-    Ends at beta_k = 0 (relative to the entries of T) or when the basis is full or spans the
-    whole space. Raises `IllPosed` when a product is not finite.
+    Ends at beta_k = 0 (relative to the entries of T and to `scale`) or when the basis is full
+    or spans the whole space.
+
+    With `against` `[m, d]`, orthonormal rows that `start` is orthogonal to, the operator is
+    P H P, P the projection onto their complement, where all vectors then are; it needs `basis`.
+    Raises `IllPosed` when a product is not finite.
     Source: Golub and Van Loan, Matrix Computations, section 10.1.
     """
     rounding = _BREAKDOWN * torch.finfo(start.dtype).eps
-    dimension = summed(len(start))
+    dimension = summed(len(start)) - (0 if against is None else len(against))
     current, previous = start.div_(length(start)), torch.zeros_like(start)
     if basis is not None:
         current = basis[0].copy_(current)
     del start  # with a basis it is free from here
-    beta, scale, count = 0.0, 0.0, 0
+    beta, count = 0.0, 0
     while basis is None or count + 1 < len(basis):
         rest = previous if basis is None else basis[count + 1]
         torch.add(product(operator, current), previous, alpha=-beta, out=rest)
@@ -57,7 +67,9 @@ def lanczos(
         count += 1
         if basis is not None:
             for _ in range(2):
-                rest.addmv_(basis[:count].mT, summed(torch.mv(basis[:count], rest)), alpha=-1.0)
+                if against is not None:
+                    take_off(rest, against)
+                take_off(rest, basis[:count])
         beta = length(rest)
         if not (math.isfinite(alpha) and math.isfinite(beta)):
             raise IllPosed(
@@ -74,12 +86,36 @@ def lanczos(
         previous, current = current, rest
 
 
+def take_off(vector: Tensor, rows: Tensor) -> Tensor:
+    """`vector` `[d]` without its part in the span of orthonormal `rows` `[m, d]`, in place."""
+    return vector.addmv_(rows.mT, summed(torch.mv(rows, vector)), alpha=-1.0)
+
+
+def ritz_pairs(
+    diagonal: Sequence[float], off_diagonal: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues `[k]`, ascending, and eigenvectors `[k, k]` of T_k; beta_k is left out."""
+    from scipy.linalg import eigh_tridiagonal  # half a second that an import need not take
+
+    values, vectors = eigh_tridiagonal(diagonal, off_diagonal[:-1])
+    return values, vectors
+
+
+def kept_vectors(template: Tensor, memory_budget: int) -> int:
+    """How many vectors shaped as `template` are kept on a budget: `LEAST_BASIS` at least.
+
+    The same in every process that has a piece of them.
+    """
+    here = memory_budget // (template.numel() * template.element_size())
+    return max(LEAST_BASIS, least(here) if pieces() else here)
+
+
 class KrylovSpace:
     """T_k of a symmetric operator from one start vector, and the vectors Q_k y.
 
-    The basis Q_k is kept, fully orthogonalised, when `limit` vectors fit in `memory_budget`
-    bytes; otherwise `combine` runs the recurrence again, k products more, and the number of
-    vectors of length d does not depend on k. `start` makes the start vector, the same at
+    The basis Q_k is kept, fully orthogonalised, when `limit` vectors (at most d) are no more
+    than `keep`; otherwise `combine` runs the recurrence again, k products more, and the number
+    of vectors of length d does not depend on k. `start` makes the start vector, the same at
     every call. `limit` bounds k.
     """
 
@@ -89,13 +125,12 @@ class KrylovSpace:
         start: Callable[[], Tensor],
         *,
         limit: int,
-        memory_budget: int = 0,
+        keep: int = 0,
     ) -> None:
         self._operator, self._start, self._limit = operator, start, limit
         first = start()
         rows = min(limit, summed(len(first)))
-        large = rows * len(first) * first.element_size() > memory_budget
-        self.stored = summed(int(large)) == 0
+        self.stored = rows <= keep
         self._basis = first.new_empty(rows + 1, len(first)) if self.stored else None
         self.start_length = length(first)
         self.diagonal: list[float] = []
@@ -124,10 +159,18 @@ class KrylovSpace:
 
     def ritz(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Eigenvalues `[k]`, ascending, and eigenvectors `[k, k]` of T_k."""
-        from scipy.linalg import eigh_tridiagonal  # half a second that an import need not take
+        return ritz_pairs(self.diagonal, self.off_diagonal)
 
-        values, vectors = eigh_tridiagonal(self.diagonal, self.off_diagonal[:-1])
-        return values, vectors
+    @property
+    def basis(self) -> Tensor | None:
+        """Q_k as rows `[k, d]`, None where it is not stored."""
+        return None if self._basis is None else self._basis[: len(self)]
+
+    @property
+    def following(self) -> Tensor | None:
+        """q_{k+1} `[d]`: where the operator leads out of a stored space; None if it does not."""
+        leads = self._basis is not None and self.remainder > 0.0
+        return self._basis[len(self)] if self._basis is not None and leads else None
 
     def combine(self, coefficients: NDArray[np.float64]) -> Tensor:
         """Q_k·coefficients `[d]`; k products when the basis is not stored, else none."""

@@ -17,6 +17,7 @@ __all__ = [
     "Curvature",
     "dense_symmetric",
     "inner",
+    "is_semidefinite",
     "length",
     "product",
     "random_direction",
@@ -26,9 +27,18 @@ _CHUNK = 1 << 20  # entries converted to float64 at once
 
 
 class Curvature(Protocol):
-    """A symmetric operator `[d, d]`: anything whose `@` takes a vector `[d]` to one."""
+    """A symmetric operator `[d, d]`: anything whose `@` takes a vector `[d]` to one.
+
+    One that says `positive_semidefinite = True` of itself is not searched for negative
+    eigenvalues, which saves products.
+    """
 
     def __matmul__(self, vector: Any, /) -> Any: ...
+
+
+def is_semidefinite(curvature: Tensor | Curvature) -> bool:
+    """Whether the operator says of itself that none of its eigenvalues is negative."""
+    return bool(getattr(curvature, "positive_semidefinite", False))
 
 
 def product(curvature: Tensor | Curvature, vector: Tensor) -> Tensor:

@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from curenu.distributed import summed
 from curenu.errors import BadRequest
-from curenu.operators.krylov import KrylovSpace
+from curenu.operators.krylov import KrylovSpace, ritz_pairs
 from curenu.operators.operator import Curvature, random_direction
 
 __all__ = [
     "Extremes",
+    "Recurrence",
     "RitzValue",
     "SpectralDensity",
     "Spectrum",
@@ -23,6 +25,8 @@ __all__ = [
     "numerical_rank",
     "spectral_density",
 ]
+
+_RELATIVE = 1e-9  # how near to its root a bound is computed, on the safe side of it
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,71 @@ class RitzValue:
 
 
 @dataclass(frozen=True)
+class Recurrence:
+    """T_k of Lanczos from a start drawn uniformly on the unit sphere of `dimension` numbers.
+
+    `diagonal` are alpha_1 … alpha_k, `off_diagonal` beta_1 … beta_k, the last of which leads
+    out of the space (0 where the space is closed under the operator).
+    """
+
+    diagonal: tuple[float, ...]
+    off_diagonal: tuple[float, ...]
+    dimension: int
+
+    def lower_bound(self, failure_probability: float = 0.01) -> float:
+        """x such that no eigenvalue is below x, but for starts of this probability.
+
+        Let v be the start and u the eigenvector of the smallest eigenvalue λ. The Lanczos
+        vectors are p_j(H)v with polynomials p_0 … p_k read off T, and orthonormal, so that
+        Σ_j p_j(λ)² (u·v)² = Σ_j (u·p_j(H)v)² ≤ 1. Left of the Ritz values the sum of p_j² falls
+        with λ; |u·v| ≥ δ√(π/(2d)) with probability 1 − δ at least. x is where the sum is
+        2d/(πδ²). It holds whenever the recurrence was stopped, and is the smallest Ritz value
+        where the space is closed. In exact arithmetic, that is for orthonormal vectors.
+
+        Raises `BadRequest` for a probability outside (0, 1). Source: van Dorsselaer,
+        Hochstenbach and van der Vorst, Computing probabilistic bounds for extreme eigenvalues
+        of symmetric matrices with the Lanczos method, 2000; before T is known, Kuczynski and
+        Wozniakowski (1992) bound the same.
+        """
+        if not 0.0 < failure_probability < 1.0:
+            raise BadRequest(f"failure_probability is {failure_probability}.", "between 0 and 1.")
+        lowest = float(ritz_pairs(self.diagonal, self.off_diagonal)[0][0])
+        if self.off_diagonal[-1] == 0.0:
+            return lowest
+        limit = 2.0 * self.dimension / (math.pi * failure_probability**2)
+        near, far = 0.0, max(map(abs, (*self.diagonal, *self.off_diagonal)))
+        while self._kernel(lowest - far) < limit:
+            near, far = far, 2.0 * far
+        while far - near > _RELATIVE * far:
+            middle = 0.5 * (near + far)
+            if self._kernel(lowest - middle) < limit:
+                near = middle
+            else:
+                far = middle
+        return lowest - far
+
+    def _kernel(self, x: float) -> float:
+        """Σ_{j ≤ k} p_j(x)², or inf."""
+        before, here, total, last = 0.0, 1.0, 1.0, 0.0
+        for alpha, beta in zip(self.diagonal, self.off_diagonal, strict=True):
+            before, here = here, ((x - alpha) * here - last * before) / beta
+            total, last = total + here * here, beta
+        return total if math.isfinite(total) else math.inf
+
+
+@dataclass(frozen=True)
 class Extremes:
     """Both ends of a spectrum as seen by `products` Lanczos steps.
 
     Ritz values lie inside the spectrum: `smallest.value` is an upper bound of the smallest
-    eigenvalue, `largest.value` a lower bound of the largest one.
+    eigenvalue, `largest.value` a lower bound of the largest one. `recurrence` bounds it from the
+    other side; None where the ends are known.
     """
 
     smallest: RitzValue
     largest: RitzValue
     products: int
+    recurrence: Recurrence | None = None
 
     @property
     def norm(self) -> float:
@@ -74,17 +133,19 @@ def extreme_eigenvalues(
     generator: torch.Generator | None = None,
     *,
     tolerance: float = 0.0,
+    keep: int = 0,
 ) -> Extremes:
     """Smallest and largest eigenvalue, each with its residual |H x − θx| = beta_k|e_k·y|.
 
-    Lanczos from a random direction shaped as `template` `[d]`, four vectors of length d
-    whatever `max_products` is. Stops early when both residuals are at most `tolerance` times
-    the largest |θ|. Paige, The computation of eigenvalues ... of very large sparse matrices,
-    1971: without reorthogonalisation the end values stay right.
+    Lanczos from a random direction shaped as `template` `[d]`: a basis, fully orthogonalised,
+    of at most `keep` vectors, or four vectors of length d whatever `max_products` is. Stops
+    early when both residuals are at most `tolerance` times the largest |θ|. Paige, The
+    computation of eigenvalues ... of very large sparse matrices, 1971: without
+    reorthogonalisation the end values stay right.
     """
     _check_positive("max_products", max_products)
     start = random_direction(template, generator)
-    space = KrylovSpace(operator, lambda: start, limit=max_products)
+    space = KrylovSpace(operator, lambda: start, limit=max_products, keep=keep)
     low = high = RitzValue(math.nan, math.inf)
     for _ in space.grow():
         if tolerance > 0.0 or len(space) == max_products or space.remainder == 0.0:
@@ -95,7 +156,10 @@ def extreme_eigenvalues(
             bound = tolerance * max(abs(low.value), abs(high.value))
             if max(low.residual, high.residual) <= bound:
                 break
-    return Extremes(low, high, space.products)
+    recurrence = Recurrence(
+        tuple(space.diagonal), tuple(space.off_diagonal), summed(template.numel())
+    )
+    return Extremes(low, high, space.products, recurrence)
 
 
 def spectral_density(

@@ -5,14 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from curenu.budgets import OUTPUT_MEMORY
 from curenu.data import Batch
 from curenu.risks.source import Source
 from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
 
-__all__ = ["OUTPUT_MEMORY", "Anchor"]
-
-OUTPUT_MEMORY = 2**28
-"""Bytes of outputs of the fixed model kept between passes unless asked otherwise."""
+__all__ = ["Anchor"]
 
 
 class Anchor:

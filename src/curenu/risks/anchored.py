@@ -9,9 +9,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from curenu.budgets import OUTPUT_MEMORY
 from curenu.data import Batch
 from curenu.errors import BadRequest
-from curenu.risks.anchor import OUTPUT_MEMORY, Anchor
+from curenu.risks.anchor import Anchor
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.risk import Risk, drawn
 from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from curenu.budgets import DATA_MEMORY
 from curenu.checks import check_product_dtype, positions_of
 from curenu.cost import Meter
-from curenu.data import DATA_MEMORY, Collate, Examples
+from curenu.data import Collate, Examples
 from curenu.errors import BadRequest
 from curenu.losses import Loss, Reduction, Tokens
 from curenu.own_model import own_copy, unwrapped

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
+from curenu.budgets import SINGLE_GRADIENT_MEMORY
 from curenu.data import Batch, mapped
 from curenu.distributed import dealt, reduced
 from curenu.errors import UnsupportedModel
@@ -15,8 +16,6 @@ from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.source import Named
 
 __all__ = ["squared_gradients"]
-
-_MEMORY = 2**28  # bytes of gradients of single examples held at once
 
 
 def squared_gradients(risk: EmpiricalRisk, theta: Tensor) -> Tensor:
@@ -28,7 +27,7 @@ def squared_gradients(risk: EmpiricalRisk, theta: Tensor) -> Tensor:
     """
     source = risk.source
     total = torch.zeros_like(theta)
-    chunk = max(1, _MEMORY // (theta.numel() * theta.element_size()))
+    chunk = max(1, SINGLE_GRADIENT_MEMORY // (theta.numel() * theta.element_size()))
 
     def loss(named: Named, one: Any) -> Tensor:
         alone = mapped(one, lambda part: part.unsqueeze(0))

@@ -18,6 +18,7 @@ from curenu.autodiff.micro_batch import (
     graph_bytes,
     pieces_of,
 )
+from curenu.budgets import GRAPH_MEMORY
 from curenu.checks import check_curvature
 from curenu.cost import Meter
 from curenu.data import Batch
@@ -28,16 +29,12 @@ from curenu.parameters import ParameterSpace
 from curenu.risks.source import Named, Source
 
 __all__ = [
-    "GRAPH_MEMORY",
     "Head",
     "Measured",
     "Quadratic",
     "Term",
     "WeightedSum",
 ]
-
-GRAPH_MEMORY = 2**30
-"""Bytes of differentiated graphs kept between products unless asked otherwise."""
 
 Head = Callable[[Tensor, Batch], Tensor]
 """(outputs on a batch, the batch) -> Σ f_i over its examples."""
@@ -187,7 +184,13 @@ class WeightedSum:
             meter=self.meter,
             kept=self._kept(theta, budget) if keeps else 0,
             product_dtype=lower,
+            positive_semidefinite=self._is_semidefinite(curvature),
         )
+
+    def _is_semidefinite(self, curvature: Kind) -> bool:
+        """Whether no eigenvalue can be negative: where the loss is convex in the outputs."""
+        convex = self.source.evaluation.form.convex
+        return curvature == "gauss_newton" and convex and self.quadratic.scale >= 0.0
 
     def check_twice_differentiable(self, theta: Tensor, vector: Tensor) -> None:
         """Raise unless the product with a random `vector` is there, finite and not all zero.
