@@ -13,7 +13,7 @@ from curenu.cost import Meter
 from curenu.operators.metric import Metric
 from curenu.operators.operator import is_semidefinite
 from curenu.risks.protocol import Linearised, Objective
-from curenu.risks.weighted_sum import Measured
+from curenu.risks.terms import Measured
 
 __all__ = ["Coordinates"]
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from curenu.budgets import OUTPUT_MEMORY
 from curenu.data import Batch
 from curenu.risks.source import Source
-from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
+from curenu.risks.terms import Quadratic, Term
+from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = ["Anchor"]
 

@@ -15,7 +15,8 @@ from curenu.errors import BadRequest
 from curenu.risks.anchor import Anchor
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.risk import Risk, drawn
-from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
+from curenu.risks.terms import Quadratic, Term
+from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = ["AnchoredRisk"]
 

@@ -23,8 +23,9 @@ from curenu.risks.evaluation import Evaluation
 from curenu.risks.micro_batch_size import fastest_size
 from curenu.risks.risk import Risk, drawn
 from curenu.risks.source import Source
+from curenu.risks.terms import Head, Quadratic, Term
 from curenu.risks.trial import FEW, trial
-from curenu.risks.weighted_sum import Head, Quadratic, Term, WeightedSum
+from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = ["EmpiricalRisk"]
 

@@ -16,7 +16,8 @@ from curenu.data import Batch
 from curenu.errors import UnsupportedModel
 from curenu.risks.anchor import Anchor
 from curenu.risks.empirical import EmpiricalRisk
-from curenu.risks.weighted_sum import Head, Quadratic, WeightedSum
+from curenu.risks.terms import Head, Quadratic
+from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = [
     "combined",

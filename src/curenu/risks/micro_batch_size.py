@@ -16,7 +16,8 @@ from curenu.distributed import by_first, count
 from curenu.errors import UnsupportedModel
 from curenu.memory import available_memory
 from curenu.risks.source import Source
-from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
+from curenu.risks.terms import Quadratic, Term
+from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = ["fastest_size"]
 

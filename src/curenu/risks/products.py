@@ -14,7 +14,8 @@ from curenu.autodiff.micro_batch import accumulate, pieces_of
 from curenu.cost import Meter
 from curenu.errors import UnsupportedModel
 from curenu.parameters import ParameterSpace
-from curenu.risks.weighted_sum import Quadratic, Term, WeightedSum
+from curenu.risks.terms import Quadratic, Term
+from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = ["check_products"]
 

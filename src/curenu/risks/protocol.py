@@ -9,7 +9,7 @@ from torch import Tensor
 
 from curenu.autodiff.linearisation import Kind
 from curenu.cost import Meter
-from curenu.risks.weighted_sum import Measured
+from curenu.risks.terms import Measured
 
 __all__ = ["Linearised", "Objective"]
 

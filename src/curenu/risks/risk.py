@@ -10,7 +10,8 @@ from curenu.cost import Meter
 from curenu.parameters import ParameterSpace
 from curenu.risks.products import check_products
 from curenu.risks.source import Source
-from curenu.risks.weighted_sum import Measured, WeightedSum
+from curenu.risks.terms import Measured
+from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = ["Risk"]
 

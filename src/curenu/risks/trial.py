@@ -6,7 +6,6 @@ before anything is computed; what is settled for the user is said in `notes`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,21 +15,16 @@ from torch import Tensor
 
 from curenu.data import Batch, floating_tensors, same
 from curenu.errors import BadRequest, CurenuError, NotDeterministic, UnsupportedModel
-from curenu.losses import CrossEntropy, Form, FunctionOfModel, FunctionOfOutputs
-from curenu.losses.form import widest
+from curenu.losses import CrossEntropy, Form, FunctionOfOutputs
 from curenu.risks.evaluation import Evaluation
+from curenu.risks.scale import FEW, settle, spread
 from curenu.risks.source import Named, Source
 
 __all__ = ["FEW", "READ_WHOLE", "trial"]
 
-FEW = 32
-"""Examples that are enough to see whether data, model and loss repeat and fit together."""
 
 READ_WHOLE = 16_384
 """Data sets of at most so many items are read and looked at as a whole before any work."""
-
-_ALONE = 8  # examples, spread over the data, whose losses are compared alone and together
-_MOST = 64  # of a user's function, whose scale is also looked at in a full micro-batch
 
 
 def trial(source: Source, theta: Tensor) -> Source:
@@ -42,7 +36,7 @@ def trial(source: Source, theta: Tensor) -> Source:
     micro-batches, forward only. Tensors in memory and small data sets are looked at whole.
     """
     examples, evaluation = source.examples, source.evaluation
-    few = _spread(torch.arange(examples.size), min(FEW, source.micro_batch_size))
+    few = spread(torch.arange(examples.size), min(FEW, source.micro_batch_size))
     batch = _read_twice(source, few)
     source.check(batch)
     evaluation.fit(batch)
@@ -59,19 +53,11 @@ def trial(source: Source, theta: Tensor) -> Source:
             _check_layout(source, batch, outputs)
         _check_repeats(source, theta, batch)
         source = _counted(source, batch, outputs)
-        _settle(source, theta)
+        settle(source, theta)
     _look_at_all(source)
     notes.append(_form_note(evaluation))
     source.measured["notes"] = (*source.measured.get("notes", ()), *notes)
     return source
-
-
-def _spread(ids: Tensor, count: int) -> Tensor:
-    """`count` of `ids` at equal distances, the first and the last among them."""
-    if len(ids) <= count:
-        return ids
-    places = torch.linspace(0, len(ids) - 1, max(count, 2)).round().long()[-count:]
-    return ids[places]
 
 
 def _read_twice(source: Source, few: Tensor) -> Batch:
@@ -235,126 +221,6 @@ def _counts(form: Form, targets: Tensor) -> Tensor:
     counts = form.counts(targets)
     assert counts is not None  # the caller has seen that they vary
     return counts
-
-
-def _settle(source: Source, theta: Tensor) -> None:
-    """Whether the loss of examples together is the sum, or the mean, of theirs alone.
-
-    On examples spread over the data, over its classes, and in a full micro-batch: a mean that
-    divides by anything else than their number (class weights) shows there.
-    """
-    form = source.evaluation.form
-    everyone = torch.arange(source.examples.size)
-    few = _varied(source, _spread(everyone, _ALONE))
-    named = source.named(theta)
-    alone = [_given(source, named, one) for one in few.split(1)]
-    own = isinstance(form, FunctionOfOutputs | FunctionOfModel)
-    if not own:
-        together = _given(source, named, few)
-        _compare(source, few, float(sum(float(a) for a in alone)), float(together))
-        return
-    joint = _given(source, named, few)
-    if joint.ndim:
-        if joint.shape != (len(few),):
-            raise BadRequest(
-                f"The loss of {len(few)} examples has shape {list(joint.shape)}.",
-                "return a scalar, or one value per example.",
-            )
-        _declare(source, "none")
-        _compare(source, few, float(sum(a.double().sum() for a in alone)), float(joint.sum()))
-    else:
-        _declare(source, _reduction(form.reduction, alone, joint))
-        for size in (2, 5, 11):  # a draw whose make-up differs from that of the whole
-            part = few[torch.arange(size) % len(few)] if len(few) >= size else None
-            if part is not None:
-                _same_scale(source, named, part)
-        full = _spread(everyone, min(source.micro_batch_size, _MOST))
-        if len(full) > len(few):
-            _same_scale(source, named, full)
-    source.measured["widens"] = _widens(source, named, few)
-
-
-def _given(source: Source, named: Named, ids: Tensor) -> Tensor:
-    """The loss of the examples at `ids`: as a user's function returns it, else their sum."""
-    batch = replace(source.batch(ids), weights=None)
-    evaluation, form = source.evaluation, source.evaluation.form
-    outputs = source.outputs(named, batch)
-    if isinstance(form, FunctionOfModel):
-        return outputs
-    if isinstance(form, FunctionOfOutputs):
-        return form.given(outputs, evaluation.targets(batch))
-    return evaluation.total(source.wide(outputs), batch)
-
-
-def _declare(source: Source, reduction: str) -> None:
-    source.evaluation.form = replace(source.evaluation.form, reduction=reduction)  # type: ignore[arg-type]
-
-
-def _reduction(declared: Any, alone: list[Tensor], joint: Tensor) -> str:
-    """Sum or mean, as measured; as declared where both fit (losses of zero)."""
-    total = sum(float(loss.double().sum()) for loss in alone)
-    count, scale = len(alone), sum(float(loss.double().abs().sum()) for loss in alone)
-    expected = {"sum": total, "mean": total / count}
-    slack = 1e-3 * scale / count
-    fitting = [name for name, value in expected.items() if abs(float(joint) - value) <= slack]
-    if declared in fitting:
-        return declared
-    if declared in (None, "none") and (len(fitting) == 1 or (fitting and scale == 0.0)):
-        return fitting[-1]
-    raise BadRequest(
-        f"The loss of {count} examples together, {float(joint):.6g}, is not the "
-        f"{declared or 'sum or mean'} of their losses alone, {total:.6g} in sum.",
-        "a loss that is a plain mean or sum over examples, or one value per example; class "
-        "weights by `nn.CrossEntropyLoss(weight=...)` itself, tokens by "
-        "`curenu.TokenCrossEntropy`.",
-    )
-
-
-def _same_scale(source: Source, named: Named, ids: Tensor) -> None:
-    alone = [_given(source, named, one) for one in ids.split(1)]
-    _reduction(source.evaluation.form.reduction, alone, _given(source, named, ids))
-
-
-def _compare(source: Source, ids: Tensor, alone: float, together: float) -> None:
-    """Raise `UnsupportedModel` when an example's loss depends on which others are beside it."""
-    wide = source.parameters.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
-    slack = 2e-2 if wide or source.measured.get("types") else 1e-3
-    if not math.isfinite(alone) or not math.isfinite(together):
-        return  # named when it is computed
-    if abs(alone - together) > slack * max(abs(alone), abs(together)) + 1e-6 * len(ids):
-        raise UnsupportedModel(
-            f"The losses of {len(ids)} examples are {alone:.6g} alone and {together:.6g} "
-            "together: an example's loss depends on the others in its batch.",
-            "batch norm in eval mode, padding that is masked, no contrast between the members "
-            "of a batch.",
-        )
-
-
-def _varied(source: Source, few: Tensor) -> Tensor:
-    """The examples `few`, with one of every class beside where classes are in memory."""
-    whole = source.examples.tensors
-    targets = whole[1] if len(whole) == 2 else None
-    if targets is None or targets.is_floating_point() or targets.ndim != 1:
-        return few
-    classes = targets.unique()
-    if len(classes) > FEW:
-        return few
-    first = [int((targets == one).nonzero()[0]) for one in classes]
-    return torch.unique(torch.cat([few, torch.tensor(first)]))
-
-
-def _widens(source: Source, named: Named, ids: Tensor) -> bool:
-    """Whether a user's function takes outputs in the widest type beside its own targets."""
-    batch, form = source.batch(ids), source.evaluation.form
-    if not isinstance(form, FunctionOfOutputs):
-        return False
-    outputs = source.outputs(named, batch)
-    wide = outputs.to(widest(outputs.device)) if outputs.is_floating_point() else outputs
-    try:
-        form.given(wide, source.evaluation.targets(batch))
-    except Exception:  # whatever the user's function raises
-        return False
-    return True
 
 
 def _look_at_all(source: Source) -> None:
