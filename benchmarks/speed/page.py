@@ -186,7 +186,8 @@ One step at {found["parameters"]:,} parameters and {found["examples"]:,} images.
 matrix by layers, one eigendecomposition in float64, or Lanczos on the matrix to a residual of 1e-6
 (`LanczosSolver(dense=True, hidden_products=0)`, {krylov["vectors"]} vectors; its step is
 {krylov["apart"]:.0e} of the exact one's length away). The published way: the Hessian row by row, a
-Cholesky factorisation for every damping that a bisection to 1e-6 tries; both timed on a part and multiplied.
+Cholesky factorisation for every damping that a bisection to 1e-6 tries; both timed on a part and
+multiplied.
 
 {_table(["", "ours", "published", "published ÷ ours"], rows)}
 The eigendecomposition takes 24 d² bytes: with the default limit of 4 GiB
