@@ -16,7 +16,17 @@ MODULE_ALLOWED = (
     "evaluation",
     "bench",
 )  # fmt: skip
-FILES_ALLOWED = ("store", "atomic", "user_file", "tasks", "bench", "cli", "identity", "records")
+FILES_ALLOWED = (
+    "store",
+    "atomic",
+    "user_file",
+    "tasks",
+    "bench",
+    "cli",
+    "identity",
+    "records",
+    "task_source",
+)
 SYSTEM_ALLOWED = ("cost",)  # asks the kernel, in a file of its own, what the process takes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from curenu.cli.console import print_json, stdout
+from curenu.cli.console import print_json, say
 from curenu.estimate import Estimate
 from curenu.records import DriftRecord, RequestRecord
 from curenu.session import Request
@@ -23,7 +23,7 @@ def plan_text(asked: Request, needed: Estimate) -> str:
 def print_plan(asked: Request, needed: Estimate, as_json: bool) -> None:
     """The answer of a dry run."""
     if not as_json:
-        stdout().print(plan_text(asked, needed) + "; nothing was done")
+        say(plan_text(asked, needed) + "; nothing was done")
         return
     print_json(
         {
@@ -42,7 +42,7 @@ def print_record(record: RequestRecord, as_json: bool) -> None:
         print_json(json.loads(record.model_dump_json()))
         return
     damping = record.trace[-1].damping if record.trace else None
-    stdout().print(
+    say(
         f"Request {record.request!r}: erased {len(record.positions)} examples by "
         f"{record.method} in {record.cost.seconds:.1f} s ({record.cost.gradients} gradients, "
         f"{record.cost.hvps} products).\nUpdate norm {record.update_norm:.4g}"
@@ -51,14 +51,14 @@ def print_record(record: RequestRecord, as_json: bool) -> None:
     )
     if record.certificate is not None:
         found = record.certificate
-        stdout().print(
+        say(
             f"Convergence certificate (not one of privacy): |gradient| {found.gradient_norm:.3g}, "
             f"lambda_min {found.lambda_min:.3g} ± {found.lambda_min_residual:.2g}, measured on "
             f"{found.examples} of {found.population} examples."
         )
     if record.drift is not None:
         for line in _drift_lines(record.drift):
-            stdout().print(line, highlight=False)
+            say(line)
 
 
 def _drift_lines(drift: DriftRecord) -> list[str]:
