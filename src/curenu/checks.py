@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -37,12 +37,13 @@ def positions_of(
 
     `ids` names the examples (positions by default); `erased` are positions already gone.
 
-    Raises `BadRequest` for an empty request, unknown, repeated or already erased ids, and
-    for a request that leaves nothing to retain.
+    Raises `BadRequest` for an empty request, unknown, repeated, unhashable or already erased
+    ids, and for a request that leaves nothing to retain.
     """
     wanted = forget.tolist() if isinstance(forget, Tensor) else list(forget)
     if not wanted:
         raise BadRequest("The forget set is empty.", "ids of at least one example.")
+    _check_hashable(wanted, "The forget set")
     places = _places(wanted, size, ids)
     unknown = [example for example in wanted if example not in places]
     if unknown:
@@ -88,6 +89,7 @@ def _places(wanted: list[Any], size: int, ids: Sequence[Hashable] | None) -> dic
     if ids is not None:
         if len(ids) != size:
             raise BadRequest(f"{len(ids)} ids for {size} examples.", "one id per example.")
+        _check_hashable(ids, "The list of ids")
         places = {example: position for position, example in enumerate(ids)}
         if len(places) < size:
             raise BadRequest("Two examples share an id.", "ids that are unique.")
@@ -99,6 +101,18 @@ def _places(wanted: list[Any], size: int, ids: Sequence[Hashable] | None) -> dic
                 "whole numbers, or pass `ids=` to name the examples.",
             )
     return {int(example): int(example) for example in wanted if 0 <= int(example) < size}
+
+
+def _check_hashable(ids: Iterable[Any], holder: str) -> None:
+    for place, name in enumerate(ids):
+        try:
+            hash(name)
+        except TypeError as error:
+            raise BadRequest(
+                f"{holder} has {name!r} at place {place}, a {type(name).__name__}, which names "
+                "nothing.",
+                "strings or whole numbers.",
+            ) from error
 
 
 def available_memory() -> int:

@@ -125,13 +125,13 @@ def _word(item: Any, where: str, column: str | None) -> str:
             raise BadRequest(f"{where} has no {column!r}.", f"one of {', '.join(map(repr, item))}.")
         item = item[column]
     elif column is not None or isinstance(item, dict):
-        what = f"is a {_kind(item)}"
+        what = f"is a JSON {_kind(item)}"
         asked = "none was named by --column" if column is None else f"--column {column} was asked"
         raise BadRequest(
             f"{where} {what}, and {asked}.", "--column for objects; strings without it."
         )
     if not isinstance(item, str):
-        raise BadRequest(f"{where} is a {_kind(item)}.", "a string or a whole number.")
+        raise BadRequest(f"{where} is a JSON {_kind(item)}.", "a string or a whole number.")
     return str(item)
 
 
