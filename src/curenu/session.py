@@ -82,8 +82,8 @@ class Session(Run):
         """Train `task` in a new run folder and keep its first weights.
 
         `task` is a name or `file.py:function`, loaded with `options` (words are made what
-        their types say), or a `Task`, which `open` must then be given again. `progress` is told
-        (done, total).
+        their types say), or a `Task`, which `open` must then be given again. A file that is
+        named is vouched for by that (docs/cli.md). `progress` is told (done, total).
 
         Raises `RunBroken` for a folder that is not free and the errors of `EmpiricalRisk` for
         data, network and loss, before anything is computed; `IllPosed` when training diverges.

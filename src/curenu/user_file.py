@@ -96,14 +96,15 @@ class _Siblings(MetaPathFinder):
     ) -> ModuleSpec | None:
         """The module's file in the folder; None leaves it to others."""
         parent = fullname.rpartition(".")[0]
-        if (parent and parent not in self.names) or (not parent and self._installed(fullname)):
+        if parent and parent not in self.names:
             return None
         base = self.folder.joinpath(*fullname.split("."))
-        for file in (base / "__init__.py", base.with_name(base.name + ".py")):
-            if file.is_file():
-                self.names.add(fullname)
-                return self.spec(fullname, file, package=file.stem == "__init__")
-        return None
+        beside = (base / "__init__.py", base.with_name(base.name + ".py"))
+        file = next((file for file in beside if file.is_file()), None)
+        if file is None or (not parent and self._installed(fullname)):
+            return None
+        self.names.add(fullname)
+        return self.spec(fullname, file, package=file.stem == "__init__")
 
     def spec(self, name: str, file: Path, *, package: bool = False) -> ModuleSpec:
         """What runs `file` as the module `name`."""
