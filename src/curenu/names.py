@@ -98,17 +98,14 @@ def _places(ids: list[Any], what: str) -> dict[str, int]:
 
 def _collision(ids: list[Any], texts: list[str], what: str) -> BadRequest:
     first: dict[str, int] = {}
-    for place, text in enumerate(texts):
-        before = first.setdefault(text, place)
-        if before == place:
-            continue
-        if ids[before] == ids[place]:
-            return BadRequest(
-                f"Positions {before} and {place} share the {what} {ids[place]!r}.",
-                f"{what}s that are unique.",
-            )
-        one, other = (f"{ids[p]!r} ({type(ids[p]).__name__})" for p in (before, place))
-        break
+    after = next(p for p, text in enumerate(texts) if first.setdefault(text, p) != p)
+    before = first[texts[after]]
+    if ids[before] == ids[after]:
+        return BadRequest(
+            f"Positions {before} and {after} share the {what} {ids[after]!r}.",
+            f"{what}s that are unique.",
+        )
+    one, other = (f"{ids[p]!r} ({type(ids[p]).__name__})" for p in (before, after))
     return BadRequest(
         f"The {what}s {one} and {other} read the same in text, so a file or a command line "
         "cannot tell whom it means.",

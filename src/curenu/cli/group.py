@@ -49,8 +49,8 @@ class CommandGroup(TyperGroup):
         if not standalone_mode:
             return super().main(given, *rest, standalone_mode=False, **more)
         settle(False)
-        for stderr in (False, True):
-            outlet(stderr=stderr)  # from here on no writing fails, help included
+        outlet(stderr=False)  # from here on no writing fails, help included
+        outlet(stderr=True)
         try:
             code = super().main(given, *rest, standalone_mode=False, **more)
         except Exception as error:  # of every kind: what is done stays done

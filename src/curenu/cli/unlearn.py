@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["unlearn"]
 
 
+_WAYS = ("--ids", "--ids-file", "--classes", "--groups", "--random")
+
+
 class Anchor(StrEnum):
     """Where the anchored objective is built."""
 
@@ -108,13 +111,7 @@ def unlearn(
     chosen = build_method(method, settings or [])
     known = session.record_of(request)
     number = known.number if known else len(session.records) + 1
-    ways = {
-        "--ids": ids,
-        "--ids-file": ids_file,
-        "--classes": classes,
-        "--groups": groups,
-        "--random": random,
-    }
+    ways = dict(zip(_WAYS, (ids, ids_file, classes, groups, random), strict=True))
     forget = selected(session, number, ways, share=share, column=column, form=ids_format)
     how = {"seed": seed, "only": only, "anchor": anchor.value}
     if known is None:
