@@ -1,9 +1,9 @@
 """Make a trained network forget chosen examples, close to what retraining would give."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in `typing`, whose import takes long enough to be interrupted
 if TYPE_CHECKING:
+    from typing import Any
+
     from curenu.cost import Cost
     from curenu.erasure import Certificate, Erasure, ErasureProblem, StepRecord
     from curenu.facade import Unlearned, unlearn
@@ -50,7 +50,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+
     home = next((home for home, names in _HOMES.items() if name in names), None)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,9 +6,11 @@ imported by the command when it runs, so that `curenu --help` loads no torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in `typing`, whose import takes long enough to be interrupted
 if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
     from curenu.cli.commands import app
 
 __all__ = ["app", "main"]
@@ -17,6 +19,10 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Run the command line; an interrupt at any moment ends it in one line."""
     try:
+        import signal
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _stop)
         from curenu.cli.commands import app
 
         app()
@@ -32,13 +38,23 @@ def __getattr__(name: str) -> Any:
     return app
 
 
+def _stop(_: int, frame: FrameType | None) -> None:
+    """End at once where modules are being imported, which not all of them bear; else raise.
+
+    A run bears it as it bears being killed: what is on record is whole.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _interrupted()
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 def _interrupted() -> None:
-    """Before a command began, or while it ended: nothing is at work that needs an end."""
+    """Say so, and leave without the interpreter's own end."""
     import os
-    import sys
     from contextlib import suppress
 
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write("interrupted\n")
-        sys.stderr.flush()
-    os._exit(130)  # what is half imported may not end in order
+    with suppress(OSError):
+        os.write(2, b"interrupted\n")
+    os._exit(130)

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -183,7 +183,7 @@ def _text(console: Console, text: str, style: str = "") -> Text:
 
 
 def _console(*, stderr: bool) -> Console:
-    stream = outlet(stderr=stderr)
+    stream = cast("IO[str]", outlet(stderr=stderr))
     quiet = not speaks()
     console = Console(file=stream, quiet=quiet)
     if not console.is_terminal and "COLUMNS" not in os.environ:

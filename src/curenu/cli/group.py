@@ -27,6 +27,7 @@ EXIT_CODES: list[tuple[type[CurenuError], int]] = [
 """The first kind that fits decides; docs/cli.md has the whole table."""
 
 INTERRUPTED = 130
+_TOLD = "interrupted, and said so"
 _UNWRITTEN = 1
 
 _KEPT = {
@@ -55,6 +56,10 @@ class CommandGroup(TyperGroup):
             code = super().main(given, *rest, standalone_mode=False, **more)
         except Exception as error:  # of every kind: what is done stays done
             code = _told(error, as_json="--json" in given)
+        if code == INTERRUPTED:
+            note("interrupted")
+        elif code == _TOLD:
+            code = INTERRUPTED
         return _leave(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
@@ -68,7 +73,7 @@ class CommandGroup(TyperGroup):
                 return 0
             kept = _KEPT.get(ctx.invoked_subcommand or "", "nothing of this command was kept")
             note(f"interrupted; {kept}")
-            return INTERRUPTED
+            return _TOLD
 
 
 def _joined() -> Any:
