@@ -232,6 +232,12 @@ def test_an_error_is_an_object_where_json_was_asked_for(tmp_path: Path) -> None:
         assert plain[1] == f"try: {found['remedy']}"
 
 
+def test_without_a_command_the_help_is_all_that_is_shown() -> None:
+    shown = run()
+    assert "Usage: curenu" in shown.output
+    assert "error" not in shown.output
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 @pytest.mark.parametrize(("closed", "code"), [("/dev/full", 1), ("closed", 1), ("left", 0)])
 def test_a_result_that_nobody_can_read_is_a_failure_only_if_nothing_was_done(

@@ -95,6 +95,8 @@ def _told(error: Exception, *, as_json: bool) -> int:
     usage = getattr(error, "format_message", None)  # the option parser's own
     if usage is not None and not settled():
         code, context = getattr(error, "exit_code", 2), getattr(error, "ctx", None)
+        if not usage():  # help was shown, for lack of a command
+            return code
         command = context.command_path if context is not None else "curenu"
         _print_error("BadRequest", usage(), f"`{command} --help`.", code, as_json)
         return code
