@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["unlearn"]
 
 
-_WAYS = ("--ids", "--ids-file", "--classes", "--groups", "--random")
+_WAYS: tuple[str, ...] = ("--ids", "--ids-file", "--classes", "--groups", "--random")
 
 
 class Anchor(StrEnum):
@@ -111,7 +111,8 @@ def unlearn(
     chosen = build_method(method, settings or [])
     known = session.record_of(request)
     number = known.number if known else len(session.records) + 1
-    ways = dict(zip(_WAYS, (ids, ids_file, classes, groups, random), strict=True))
+    given: tuple[object, ...] = (ids, ids_file, classes, groups, random)
+    ways = dict(zip(_WAYS, given, strict=True))
     forget = selected(session, number, ways, share=share, column=column, form=ids_format)
     how = {"seed": seed, "only": only, "anchor": anchor.value}
     if known is None:
