@@ -69,7 +69,7 @@ def test_console_examples_of_the_documentation_run(
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"```console\n(.*?)```", DOCS["cli.md"], re.S)
     lines = [line.removeprefix("$ curenu ") for line in block.splitlines()]
-    assert len(lines) == 4
+    assert len(lines) == 5
     for line in lines:
         result = CliRunner().invoke(app, line.split())
         assert result.exit_code == 0, (line, result.output)

@@ -15,7 +15,17 @@ MODULE_ALLOWED = (
     "parameters", "own_model", "losses", "data", "risks", "autodiff", "operators", "checks",
     "tasks", "session", "run", "drift", "facade", "demo", "evaluation", "bench",
 )  # fmt: skip
-FILES_ALLOWED = ("store", "atomic", "user_file", "tasks", "bench", "cli", "identity", "records")
+FILES_ALLOWED = (
+    "store",
+    "atomic",
+    "user_file",
+    "tasks",
+    "bench",
+    "cli",
+    "identity",
+    "records",
+    "task_source",
+)
 SYSTEM_ALLOWED = ("memory",)  # asks the kernel what there is and what the process takes
 
 

@@ -1,20 +1,18 @@
 """Make a trained network forget chosen examples, close to what retraining would give."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-from curenu.cost import Cost
-from curenu.erasure import Certificate, Erasure, ErasureProblem, StepRecord
-from curenu.facade import Unlearned, unlearn
-from curenu.losses import TokenCrossEntropy
-from curenu.parameters import ParameterSpace
-from curenu.recorder import TrainingRecorder
-from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
-from curenu.status import Status
-
+TYPE_CHECKING = False  # as in `typing`, whose import takes long enough to be interrupted
 if TYPE_CHECKING:
+    from typing import Any
+
+    from curenu.cost import Cost
+    from curenu.erasure import Certificate, Erasure, ErasureProblem, StepRecord
+    from curenu.facade import Unlearned, unlearn
+    from curenu.losses import TokenCrossEntropy
+    from curenu.parameters import ParameterSpace
+    from curenu.recorder import TrainingRecorder
+    from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
     from curenu.session import Session
+    from curenu.status import Status
     from curenu.tasks import Recipe, Task
 
 __all__ = [
@@ -39,13 +37,31 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_LATER = {"Recipe": "curenu.tasks", "Session": "curenu.session", "Task": "curenu.tasks"}
+# Where each name lives: loaded when it is first asked for, so that the command line can show
+# its help without torch.
+_HOMES = {
+    "curenu.cost": ("Cost",),
+    "curenu.erasure": ("Certificate", "Erasure", "ErasureProblem", "StepRecord"),
+    "curenu.facade": ("Unlearned", "unlearn"),
+    "curenu.losses": ("TokenCrossEntropy",),
+    "curenu.parameters": ("ParameterSpace",),
+    "curenu.recorder": ("TrainingRecorder",),
+    "curenu.risks": ("AnchoredRisk", "EmpiricalRisk", "TrainingTime"),
+    "curenu.session": ("Session",),
+    "curenu.status": ("Status",),
+    "curenu.tasks": ("Recipe", "Task"),
+}
 
 
-def __getattr__(name: str) -> Any:
-    """Names that bring the ledger and the audits with them, imported when first asked for."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(home), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -33,8 +33,8 @@ def positions_of(
     `forget` is a sequence, set, array or tensor of ids, or a mask: `size` booleans. `ids` names
     the examples (positions by default); `erased` are positions already gone.
 
-    Raises `BadRequest` for an empty request, unknown, repeated or already erased ids, and
-    for a request that leaves nothing to retain.
+    Raises `BadRequest` for an empty request, unknown, repeated, unhashable or already erased
+    ids, and for a request that leaves nothing to retain.
     """
     wanted = _listed(forget, size, "forget")
     ids = None if ids is None else _listed(ids, size, "ids")
@@ -89,12 +89,14 @@ def _listed(given: Any, size: int, name: str) -> list[Any]:
                 f"A mask of {len(found)} entries for {size} examples.", "one entry an example."
             )
         return [place for place, marked in enumerate(found) if marked]
-    for one in found:
-        if not isinstance(one, Hashable):
+    for place, one in enumerate(found):
+        try:
+            hash(one)
+        except TypeError as error:
             raise BadRequest(
-                f"{name} holds {one!r}, a {type(one).__name__}, which cannot name an example.",
-                "numbers, words or tuples.",
-            )
+                f"{name} has {one!r} at place {place}, a {type(one).__name__}, which names nothing.",
+                "strings or whole numbers.",
+            ) from error
     return found
 
 

@@ -10,6 +10,7 @@ __all__ = [
     "NotConverged",
     "NotDeterministic",
     "RunBroken",
+    "SourceNotTrusted",
     "UnsupportedModel",
 ]
 
@@ -51,6 +52,10 @@ class NotConverged(CurenuError, RuntimeError):
 
 class RunBroken(CurenuError, RuntimeError):
     """A run folder is corrupt, foreign or in use: restore it or start a new one."""
+
+
+class SourceNotTrusted(CurenuError, PermissionError):
+    """A run names code that nobody vouched for, or that changed: read it, then allow it."""
 
 
 class MissingData(CurenuError, FileNotFoundError):

@@ -64,7 +64,8 @@ class RunDescription(_Record):
     """What `task.toml` says: enough to build task and first weights again.
 
     `task` is a name or `file.py:function` (None: the task was given as an object), `data`
-    the hash of a sample of its training data, `start` the name of the first weights.
+    the hash of a sample of its training data, `start` the name of the first weights. `sources`
+    are the hashes of the user's own file and of what it imported from beside it.
     """
 
     format: Literal[1] = FORMAT
@@ -72,6 +73,7 @@ class RunDescription(_Record):
     title: str
     options: dict[str, Value] = Field(default_factory=dict)
     recipe: dict[str, Value] = Field(default_factory=dict)
+    sources: dict[str, Digest] = Field(default_factory=dict)
     seed: int
     examples: int
     data: Digest

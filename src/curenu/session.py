@@ -23,6 +23,7 @@ from curenu.identity import (
     describe_recipe,
 )
 from curenu.methods import resolve_method
+from curenu.names import check_request_name, names_of
 from curenu.records import (
     Anchoring,
     DriftRecord,
@@ -36,7 +37,8 @@ from curenu.records import (
 from curenu.request import Progress, Request, counter, prepare
 from curenu.run import Run, objective_of
 from curenu.store import FolderStore
-from curenu.tasks import Task, build_task, load_task
+from curenu.task_source import hashes_of, reference_from, task_of, vouch
+from curenu.tasks import Task, build_task
 
 __all__ = ["Oracle", "Progress", "Request", "Session", "SessionResult", "counter"]
 
@@ -80,8 +82,8 @@ class Session(Run):
         """Train `task` in a new run folder and keep its first weights.
 
         `task` is a name or `file.py:function`, loaded with `options` (words are made what
-        their types say), or a `Task`, which `open` must then be given again. `progress` is told
-        (done, total).
+        their types say), or a `Task`, which `open` must then be given again. A file that is
+        named is vouched for by that (docs/cli.md). `progress` is told (done, total).
 
         Raises `RunBroken` for a folder that is not free and the errors of `EmpiricalRisk` for
         data, network and loss, before anything is computed; `IllPosed` when training diverges.
@@ -93,13 +95,15 @@ class Session(Run):
         else:
             reference = absolute_reference(task)
             loaded, options = build_task(reference, options or {})
+        names_of(loaded.ids, size_of(loaded.train))  # refuses ids that text cannot tell apart
         objective_of(loaded, loaded.initialise(seed))  # refuses what no request could use
         start = time.perf_counter()
         model = loaded.train_model(seed, progress=progress)
         _check_finite(model)
         weights = pack(model.state_dict())
         description = RunDescription(
-            task=reference,
+            task=reference and reference_from(reference, store.folder),
+            sources=hashes_of(reference),
             title=loaded.name,
             options=dict(options or {}),
             recipe=describe_recipe(loaded),
@@ -111,23 +115,25 @@ class Session(Run):
         )
         with store.exclusive():
             store.create(description, weights)
+        vouch(description)
         return cls(store, loaded)
 
     @classmethod
-    def open(cls, folder: str | Path, task: Task | None = None) -> Self:
-        """Go on with the run in `folder`; `task` only if it was created from an object.
+    def open(
+        cls, folder: str | Path, task: Task | str | None = None, *, trust: bool = False
+    ) -> Self:
+        """Go on with the run in `folder`.
 
-        Raises `RunBroken` when anything in the folder is missing, damaged or does not fit.
+        `task` is the task of a run that was created from an object, or where its file is now,
+        `file.py:function`. A file that the run names is run only if it is as it was and was
+        vouched for here (docs/gotchas.md), or with `trust`.
+
+        Raises `RunBroken` when anything in the folder is missing, damaged or does not fit,
+        `SourceNotTrusted` before any code that the run names is run.
         """
         store = FolderStore(folder)
-        description = store.description()
-        if task is None:
-            if description.task is None:
-                raise BadRequest(
-                    f"The run's task {description.title!r} was given as an object.",
-                    "`Session.open(folder, task=...)` with the same task.",
-                )
-            task = load_task(description.task, **description.options)
+        if not isinstance(task, Task):
+            task = task_of(store.description(), store.folder, named=task, trust=trust)
         return cls(store, task)
 
     def prepare(
@@ -171,6 +177,7 @@ class Session(Run):
 
         Raises an error of `curenu.errors` before anything is written.
         """
+        check_request_name(request)
         if check_drift < 0:
             raise BadRequest(f"check_drift={check_drift}.", "0 for never, or every how many.")
         with self.store.exclusive():

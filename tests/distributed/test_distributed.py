@@ -148,7 +148,7 @@ def test_the_command_runs_under_torchrun(one: tuple[Path, dict[str, Any]], tmp_p
     shutil.copytree(one[0] / "run", tmp_path / "run")
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launcher += ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
-    command = ["unlearn", str(tmp_path / "run"), "--ids", "30,31", "--json"]
+    command = ["unlearn", str(tmp_path / "run"), "--ids", "30", "--ids", "31", "--json"]
     command += ["--set", "max_steps=2", "--set", "sample_size=64"]
     done = subprocess.run(
         [sys.executable, *launcher, "-m", "curenu.cli", *command],

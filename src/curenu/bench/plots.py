@@ -10,7 +10,7 @@ import numpy as np
 
 from curenu.bench.cell import NOTHING, ORACLE
 from curenu.bench.summary import Line
-from curenu.report.plots import figure
+from curenu.report.plots import figure, named
 
 __all__ = [
     "cost_plot",
@@ -44,7 +44,7 @@ def roc_plot(cells: Sequence[dict[str, Any]]) -> str | None:
     with figure(*_SIZE) as (axes, finish):
         for place, (method, (false, true)) in enumerate(reversed(curves.items())):
             line = (np.maximum(false, 1e-4), np.maximum(true, 1e-4))
-            axes.plot(*line, label=method, **_look(method, place))
+            axes.plot(*line, label=named(method), **_look(method, place))
         axes.plot([1e-4, 1], [1e-4, 1], color="0.6", linestyle=":", linewidth=1)
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -67,9 +67,9 @@ def relearning_plot(cells: Sequence[dict[str, Any]], taught: int) -> str | None:
         (name, _), *_ = curves.values()
         for place, (method, (_, points)) in enumerate(curves.items()):
             line = zip(*points, strict=True)
-            axes.plot(*line, label=method, marker=_MARKS[place], markersize=3,
+            axes.plot(*line, label=named(method), marker=_MARKS[place], markersize=3,
                       **_look(method, place))  # fmt: skip
-        axes.set_xlabel(f"steps of training on {name}")
+        axes.set_xlabel(f"steps of training on {named(name)}")
         axes.set_ylabel("forget accuracy")
         axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
         return finish()
@@ -85,7 +85,7 @@ def drift_plot(cells: Sequence[dict[str, Any]], name: str = "Rf") -> str | None:
             mark, look = _MARKS[place], _look(method, place)
             points = [(r["round"], _value(r["findings"], name)) for r in cell["rounds"]]
             line = zip(*points, strict=True)
-            axes.plot(*line, label=method, marker=mark, markersize=3, **look)
+            axes.plot(*line, label=named(method), marker=mark, markersize=3, **look)
             axes.scatter(
                 [points[-1][0] + 0.3], [_value(cell["at once"]["findings"], name)],
                 edgecolors=look["color"], marker=mark, facecolors="none",
@@ -139,7 +139,7 @@ def _scatter(
         for method, point in points.items():
             place = places[method]  # the same mark in every plot, whoever is left out
             color = _look(method, place)["color"]
-            axes.scatter(*point, marker=_MARKS[place], s=32, label=method, color=color)
+            axes.scatter(*point, marker=_MARKS[place], s=32, label=named(method), color=color)
         if reference:
             axes.axhline(1.0, color="0.6", linestyle=":", linewidth=1)
             axes.axvline(1.0, color="0.6", linestyle=":", linewidth=1)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from curenu.bench import lines_of, load_config, report, run, shipped
-from curenu.cli.console import note, print_json, progress_bar, stderr, stdout
-from curenu.cli.table import print_lines
-from curenu.distributed import require_one_process
+from curenu.cli.console import note, print_json, progress_bar, say_table, settle
 from curenu.errors import BadRequest
 
 __all__ = ["bench"]
 
 
 def _complete(incomplete: str) -> list[str]:
+    from curenu.bench import shipped
+
     return [name for name in shipped() if name.startswith(incomplete)]
 
 
@@ -48,6 +43,10 @@ def bench(
     figure on an erasure because all of its cells failed.
     Example: curenu bench quick --jobs 2
     """
+    from curenu.bench import lines_of, load_config, report, run
+    from curenu.cli.table import print_lines
+    from curenu.distributed import require_one_process
+
     if listed:
         _list(as_json)
         return
@@ -56,8 +55,9 @@ def bench(
         raise BadRequest("No configuration was named.", "`curenu bench --list`.")
     name, chosen = load_config(config, smoke=smoke)
     folder = out or Path("curenu-bench") / name
-    results = run(chosen, name, folder, cache, jobs=jobs, stage=_stage)
+    results = run(chosen, name, folder, cache, jobs=jobs, stage=progress_bar)
     report(results, folder)
+    settle()
     if as_json:
         print_json(results)
     else:
@@ -70,31 +70,12 @@ def bench(
         raise typer.Exit(1)
 
 
-@contextmanager
-def _stage(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; where there is no terminal, a line every tenth with the time left."""
-    if stderr().is_terminal:
-        with progress_bar(text) as told:
-            yield told
-        return
-    start, tenth = time.monotonic(), 0
-
-    def said(done: int, total: int) -> None:
-        nonlocal tenth
-        if done and 10 * done // total > tenth:
-            tenth = 10 * done // total
-            left = (time.monotonic() - start) * (total - done) / done
-            note(f"{text}: {done} of {total}, about {left:.0f} s left")
-
-    yield said
-
-
 def _list(as_json: bool) -> None:
+    from curenu.bench import shipped
+
     configs = shipped()
     if as_json:
         print_json({name: config.model_dump(mode="json") for name, config in configs.items()})
         return
-    table = Table("configuration", "task", "what it shows", "on two cores")
-    for name, config in configs.items():
-        table.add_row(name, config.task.name, config.about, config.duration)
-    stdout().print(table)
+    rows = [[name, c.task.name, c.about, c.duration] for name, c in configs.items()]
+    say_table(["configuration", "task", "what it shows", "on two cores"], rows)

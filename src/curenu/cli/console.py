@@ -1,14 +1,18 @@
-"""What the terminal sees: results on stdout, progress and errors on stderr."""
+"""What the terminal sees: results on stdout, progress and errors on stderr.
+
+Everything goes through here as plain text: no markup, no emoji codes, no control characters of
+a name reach the terminal, and output that cannot be written raises nothing.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any, cast
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,22 +22,28 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from typer.core import TyperGroup
+from rich.table import Table
+from rich.text import Text
 
-from curenu.distributed import joined, rank
-from curenu.errors import BadRequest, CurenuError, MissingData, RunBroken
+from curenu.cli.outlet import outlet, readable
 
-__all__ = ["CommandGroup", "note", "print_json", "progress_bar", "stderr", "stdout"]
+__all__ = [
+    "note",
+    "print_json",
+    "progress_bar",
+    "say",
+    "say_table",
+    "settle",
+    "settled",
+    "speaks",
+    "stderr",
+    "stdout",
+]
 
 _WIDE = 200  # columns where nobody says how wide the output is, as in a pipe
-
-_EXIT_CODES: list[tuple[type[CurenuError], int]] = [
-    (BadRequest, 2),
-    (MissingData, 3),
-    (RunBroken, 4),
-    (CurenuError, 5),
-]
-_INTERRUPTED = 130
+_NARROW = 60  # columns below which a table becomes a list
+_SPOKEN = 5.0  # seconds between two lines of progress where there is no terminal
+_settled = [False]
 
 
 def stdout() -> Console:
@@ -46,31 +56,90 @@ def stderr() -> Console:
     return _console(stderr=True)
 
 
-def print_json(content: Any) -> None:
-    """The one JSON document a command prints with `--json`."""
-    if rank() == 0:
-        typer.echo(json.dumps(content, indent=2, allow_nan=False))
+def speaks() -> bool:
+    """Whether this is the process that speaks for all that `torchrun` started."""
+    if "RANK" not in os.environ:
+        return True
+    from curenu.distributed import rank
+
+    return rank() == 0
+
+
+def settle(done: bool = True) -> None:
+    """From here on what was asked is done: nothing that follows may end the command in failure."""
+    _settled[0] = done
+
+
+def settled() -> bool:
+    """Whether what was asked is done."""
+    return _settled[0]
+
+
+def say(text: str) -> None:
+    """A result, as plain text; long lines are folded at the width of the terminal."""
+    console = stdout()
+    console.print(_text(console, text))
 
 
 def note(text: str) -> None:
     """One line for the person in front of it."""
-    stderr().print(text, style="dim", highlight=False, markup=False)
+    console = stderr()
+    console.print(_text(console, text, style="dim"), soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    """The one JSON document a command prints with `--json`."""
+    if speaks():
+        stream = outlet(stderr=False)
+        stream.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        stream.flush()
+
+
+def say_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    numbers: bool = False,
+) -> None:
+    """A table of plain texts; on a narrow terminal its rows below each other.
+
+    `numbers`: all columns but the first hold numbers, which are kept whole.
+    """
+    console = stdout()
+    if console.width < _NARROW and len(headings) > 2:
+        _say_list(console, headings, rows, title)
+        return
+    table = Table(title=_text(console, title) if title else None)
+    for place, heading in enumerate(headings):
+        side = "right" if numbers and place else "left"
+        table.add_column(
+            _text(console, heading), justify=side, no_wrap=numbers and place > 0, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(_text(console, cell) for cell in row))
+    console.print(table)
 
 
 @contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left; yields the function to tell (done, total)."""
+    """A bar with the time left, or plain lines now and then where there is no terminal.
+
+    Yields the function to tell (done, total).
+    """
+    console = stderr()
+    if not console.is_terminal or console.quiet:
+        yield _spoken(text)
+        return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = stderr()
-    hidden = not console.is_terminal or console.quiet
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        shown = bar.add_task(text, total=None)
+    with Progress(*columns, console=console, transient=True) as bar:
+        shown = bar.add_task(readable(text, console.encoding), total=None)
 
         def told(done: int, total: int) -> None:
             bar.update(shown, completed=done, total=total or None)
@@ -78,40 +147,45 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
-class CommandGroup(TyperGroup):
-    """Turns the package's errors into two lines on stderr and an exit code.
+def _spoken(text: str) -> Callable[[int, int], None]:
+    """Tells progress in lines: after some seconds, then at every further tenth."""
+    start = last = time.monotonic()
+    tenth = 0
 
-    0 done, 2 bad request, 3 missing data, 4 run folder broken, 5 model or numerics, 130
-    interrupted. With `CURENU_DEBUG=1` errors are raised as they are.
-    """
+    def told(done: int, total: int) -> None:
+        nonlocal last, tenth
+        now = time.monotonic()
+        if now - last < _SPOKEN or not 0 < done < total or 10 * done // total <= tenth:
+            return
+        last, tenth = now, 10 * done // total
+        left = (now - start) * (total - done) / done
+        note(f"{text}: {10 * tenth} %, about {left:.0f} s left")
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            with joined():
-                return super().invoke(ctx)
-        except CurenuError as error:
-            if os.environ.get("CURENU_DEBUG") == "1":
-                raise
-            _print_error(error)
-            code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
-            raise typer.Exit(code) from error
-        except KeyboardInterrupt as interrupt:
-            note("interrupted; nothing of this command was kept")
-            raise typer.Exit(_INTERRUPTED) from interrupt
+    return told
 
 
-def _print_error(error: CurenuError) -> None:
-    console = stderr()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # any of them may have found it
-        console.print(f"process {os.environ.get('RANK')}:", end=" ")
-    for head, text in (("error", error.problem), ("try", error.remedy)):
-        console.print(f"[bold red]{head}:[/]", end=" ")
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+def _say_list(
+    console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], title: str
+) -> None:
+    lines = [title] if title else []
+    for first, *others in rows:
+        lines.append(first)
+        lines += [
+            f"  {heading}: {cell}" if heading else f"  {cell}"
+            for heading, cell in zip(headings[1:], others, strict=True)
+            if cell
+        ]
+    console.print(_text(console, "\n".join(lines)))
+
+
+def _text(console: Console, text: str, style: str = "") -> Text:
+    return Text(readable(text, console.encoding), style=style, overflow="fold")
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, quiet=rank() > 0)  # the first process speaks for all
+    stream = cast("IO[str]", outlet(stderr=stderr))
+    quiet = not speaks()
+    console = Console(file=stream, quiet=quiet)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        return Console(stderr=stderr, quiet=console.quiet, width=_WIDE)
+        return Console(file=stream, quiet=quiet, width=_WIDE)
     return console

@@ -9,11 +9,8 @@ from typing import Annotated
 import typer
 
 from curenu.cli.choice import complete_task
-from curenu.cli.console import note, print_json, progress_bar
+from curenu.cli.console import note, print_json, progress_bar, settle
 from curenu.cli.files import check_place, make_folder, write_text
-from curenu.cli.table import print_comparison
-from curenu.demo import choose_task, run_demo
-from curenu.report import document
 
 __all__ = ["demo"]
 
@@ -38,6 +35,10 @@ def demo(
 
     Example: curenu demo --task digits --out report
     """
+    from curenu.cli.table import print_comparison
+    from curenu.demo import choose_task, run_demo
+    from curenu.report import document
+
     chosen, which = choose_task(task, examples=examples, quick=quick)
     make_folder(out)
     check_place(out / "report.html")
@@ -46,6 +47,7 @@ def demo(
     results = document(found.rows, found.report.facts | {"seed": seed, "choice": which})
     write_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
     write_text(out / "report.html", found.report.html())
+    settle()
     if as_json:
         print_json(results)
         return

@@ -8,29 +8,32 @@ from typing import Annotated
 
 import typer
 
-from curenu.cli.console import note, print_json, progress_bar
+from curenu.cli.console import note, print_json, progress_bar, settle
 from curenu.cli.files import check_place, write_text
-from curenu.cli.table import print_comparison
-from curenu.evaluation import evaluate as compare_with_oracles
-from curenu.report import Report, document
-from curenu.session import Session
+from curenu.cli.run_option import RunArgument, TaskOption, TrustOption, opened
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: RunArgument,
     oracles: Annotated[int, typer.Option(help="Models to retrain, kept for the next time.")] = 2,
     html: Annotated[
         Path | None, typer.Option(help="Where the report goes; report.html in the run if not said.")
     ] = None,
+    task: TaskOption = None,
+    trust: TrustOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Compare a run's current model with models that never saw what was erased.
 
     Example: curenu evaluate run --oracles 3
     """
-    session = Session.open(run)
+    from curenu.cli.table import print_comparison
+    from curenu.evaluation import evaluate as compare_with_oracles
+    from curenu.report import Report, document
+
+    session = opened(run, task, trust)
     if html is not None:
         check_place(html)
     rows = compare_with_oracles(session, oracles, progress_bar)
@@ -59,6 +62,7 @@ def evaluate(
         session.store.write("report.html", page)
     else:
         write_text(html, page)
+    settle()
     if as_json:
         print_json(results)
         return

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from curenu.atomic import replace_file
-from curenu.distributed import by_first
 from curenu.errors import BadRequest
 
 __all__ = ["check_place", "make_folder", "write_text"]
@@ -29,9 +28,14 @@ def make_folder(folder: Path) -> None:
         raise BadRequest(f"Cannot use {folder}: {error.strerror}.", "another folder.") from error
 
 
-@by_first
 def write_text(path: Path, text: str) -> None:
     """Write `text` at `path`, whole or not at all, or raise `BadRequest` saying why not."""
+    from curenu.distributed import by_first
+
+    by_first(_write)(path, text)
+
+
+def _write(path: Path, text: str) -> None:
     try:
         replace_file(path, text.encode())
     except OSError as error:

@@ -7,12 +7,8 @@ from dataclasses import fields
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from curenu.cli.console import print_json, stdout
-from curenu.method_choice import default_of, settable
-from curenu.methods import METHODS
-from curenu.records import plain
+from curenu.cli.console import print_json, say_table
 
 __all__ = ["methods"]
 
@@ -24,18 +20,23 @@ def methods(
 
     Example: curenu methods
     """
+    from curenu.methods import METHODS
+
     listed = [_describe(name, kind) for name, kind in METHODS.items()]
     if as_json:
         print_json(listed)
         return
-    table = Table("method", "what it does", "arguments (`--set name=value`)")
+    rows = []
     for entry in listed:
         arguments = (f"{name}={_short(value)}" for name, value in entry["arguments"].items())
-        table.add_row(entry["name"], entry["summary"], " ".join(arguments))
-    stdout().print(table)
+        rows.append([entry["name"], entry["summary"], " ".join(arguments)])
+    say_table(["method", "what it does", "arguments (`--set name=value`)"], rows)
 
 
 def _describe(name: str, kind: type) -> dict[str, Any]:
+    from curenu.method_choice import default_of, settable
+    from curenu.records import plain
+
     known = settable(kind)
     return {
         "name": name,

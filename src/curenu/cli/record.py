@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from curenu.cli.console import print_json, stdout
+from curenu.cli.console import print_json, say
 from curenu.erasure import Certificate
 from curenu.estimate import Estimate
 from curenu.records import DriftRecord, RequestRecord
@@ -27,7 +27,7 @@ def plan_text(asked: Request, needed: Estimate) -> str:
 def print_plan(asked: Request, needed: Estimate, as_json: bool) -> None:
     """The answer of a dry run."""
     if not as_json:
-        stdout().print(plan_text(asked, needed) + "; nothing was done")
+        say(plan_text(asked, needed) + "; nothing was done")
         return
     print_json(
         {
@@ -46,7 +46,7 @@ def print_record(record: RequestRecord, as_json: bool) -> None:
         print_json(json.loads(record.model_dump_json()))
         return
     damping = record.trace[-1].damping if record.trace else None
-    stdout().print(
+    say(
         f"Request {record.request!r}: erased {len(record.positions)} examples by "
         f"{record.method} in {record.cost.seconds:.1f} s ({record.cost.gradients} gradients, "
         f"{record.cost.hvps} products).\nUpdate norm {record.update_norm:.4g}"
@@ -54,10 +54,10 @@ def print_record(record: RequestRecord, as_json: bool) -> None:
         + f"; weights {record.after[:12]}.\n{record.status}"
     )
     if record.certificate is not None:
-        stdout().print(_certificate_text(record.certificate), highlight=False)
+        say(_certificate_text(record.certificate))
     if record.drift is not None:
         for line in _drift_lines(record.drift):
-            stdout().print(line, highlight=False)
+            say(line)
 
 
 def _certificate_text(found: Certificate) -> str:

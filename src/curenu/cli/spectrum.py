@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import torch
 import typer
-from rich.table import Table
 
-from curenu.cli.console import print_json, progress_bar, stdout
-from curenu.diagnosis import PROBES, TOLERANCE, Diagnosis, diagnose, diagnose_dense
-from curenu.identity import derived_seed
-from curenu.session import Session
+from curenu.cli.console import print_json, progress_bar, say_table
+from curenu.cli.run_option import RunArgument, TaskOption, TrustOption, opened
+
+if TYPE_CHECKING:
+    from curenu.diagnosis import Diagnosis
 
 __all__ = ["spectrum"]
 
@@ -22,7 +20,7 @@ _DECADES = (-1e-2, -1e-4, -1e-6, 1e-6, 1e-4, 1e-2, 1e-1)
 
 
 def spectrum(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: RunArgument,
     products: Annotated[
         int, typer.Option(min=2, help="Products for the ends, and for each of four probes.")
     ] = 30,
@@ -32,13 +30,20 @@ def spectrum(
     dense: Annotated[
         bool, typer.Option("--dense", help="All eigenvalues, from the dense Hessian.")
     ] = False,
+    task: TaskOption = None,
+    trust: TrustOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Diagnose the Hessian of the retain objective at the current model.
 
     Example: curenu spectrum run --products 40 --sample 2000
     """
-    session = Session.open(run)
+    import torch
+
+    from curenu.diagnosis import PROBES, diagnose, diagnose_dense
+    from curenu.identity import derived_seed
+
+    session = opened(run, task, trust)
     generator = torch.Generator().manual_seed(derived_seed(session.description.seed, "spectrum", 0))
     retain = session.risk(session.model).subset(session.retained)
     objective = retain.sample(sample or retain.size, generator)
@@ -53,27 +58,29 @@ def spectrum(
     if as_json:
         print_json(found.to_json())
     else:
-        stdout().print(_summary(found), _density(found))
+        _say_summary(found)
+        _say_density(found)
 
 
-def _summary(found: Diagnosis) -> Table:
+def _say_summary(found: Diagnosis) -> None:
+    from curenu.diagnosis import TOLERANCE
+
     how = "all eigenvalues" if found.exact else "Krylov estimates"
-    title = f"Hessian of {found.examples} retained examples ({how})"
-    table = Table("quantity", "value", title=title)
-    table.add_row("parameters", f"{found.spectrum.dimension:,}")
+    rows = [["parameters", f"{found.spectrum.dimension:,}"]]
     for name, end in (("smallest", found.ends.smallest), ("largest", found.ends.largest)):
-        table.add_row(f"{name} eigenvalue", f"{end.value:.4g} ± {end.residual:.2g}")
-    table.add_row(f"numerical rank ({TOLERANCE:g} of the largest)", f"{found.spectrum.rank:,}")
-    table.add_row("share zero or negative", f"{found.spectrum.nonpositive_share:.1%}")
-    return table
+        rows.append([f"{name} eigenvalue", f"{end.value:.4g} ± {end.residual:.2g}"])
+    rows.append([f"numerical rank ({TOLERANCE:g} of the largest)", f"{found.spectrum.rank:,}"])
+    rows.append(["share zero or negative", f"{found.spectrum.nonpositive_share:.1%}"])
+    title = f"Hessian of {found.examples} retained examples ({how})"
+    say_table(["quantity", "value"], rows, title=title)
 
 
-def _density(found: Diagnosis) -> Table:
+def _say_density(found: Diagnosis) -> None:
     """Share of eigenvalues by size: negative, near zero, and the decades below the largest."""
-    largest = float(np.abs(found.nodes).max(initial=0.0))
+    largest = float(abs(found.nodes).max(initial=0.0))
     relative = found.nodes / (largest or 1.0)
-    table = Table("eigenvalue / largest", "share", "", title="Density")
-    for below, above in pairwise((-np.inf, *_DECADES, np.inf)):
+    rows = []
+    for below, above in pairwise((-math.inf, *_DECADES, math.inf)):
         share = float(found.weights[(relative > below) & (relative <= above)].sum())
-        table.add_row(f"{below:g} to {above:g}", f"{share:.2%}", "█" * round(30 * share))
-    return table
+        rows.append([f"{below:g} to {above:g}", f"{share:.2%}", "█" * round(30 * share)])
+    say_table(["eigenvalue / largest", "share", ""], rows, title="Density")

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from curenu.bench.summary import lines_of
 from curenu.bench.tables import cells_of, shown
-from curenu.cli.console import stdout
+from curenu.cli.console import say, say_table, stdout
 from curenu.report import COLUMNS, Row, cells
 
 __all__ = ["print_comparison", "print_lines"]
@@ -21,36 +17,29 @@ _MARGIN = 3  # what a column's border and padding take
 
 def print_comparison(rows: Sequence[Row], title: str) -> None:
     """The rows under the report's headings, below each other where the terminal is narrow."""
-    console = stdout()
-    _print(console, [column.heading for column in COLUMNS], cells(rows), title)
+    _say([column.heading for column in COLUMNS], cells(rows), title)
     reasons = [f"{row.name} {row.status}" for row in rows if row.status.startswith("failed")]
     if reasons:
-        console.print(escape("\n".join(reasons)))
+        say("\n".join(reasons))
 
 
 def print_lines(results: dict[str, Any]) -> None:
     """A benchmark's table of every erasure, with the reason of every failure."""
-    console = stdout()
     lines = lines_of(results)
     for erasure in dict.fromkeys(line.erasure for line in lines):
         rows = [line for line in lines if line.erasure == erasure]
         columns = shown(rows)
         texts = [[line.method, *cells_of(line, columns)] for line in rows]
-        _print(console, ["method", *(column.heading for column in columns)], texts, erasure)
+        _say(["method", *(column.heading for column in columns)], texts, erasure)
         for line in rows:
             for reason in line.failed:
-                console.print(escape(f"{line.method} failed: {reason}"))
+                say(f"{line.method} failed: {reason}")
 
 
-def _print(console: Console, headings: list[str], lines: list[list[str]], title: str) -> None:
-    for columns in _fitting([headings, *lines], console.width):
-        table = Table(title=title)
-        for place in columns:
-            side = "right" if place else "left"
-            table.add_column(headings[place], justify=side, no_wrap=True)
-        for line in lines:
-            table.add_row(*(line[place] for place in columns))
-        console.print(table)
+def _say(headings: list[str], lines: list[list[str]], title: str) -> None:
+    for columns in _fitting([headings, *lines], stdout().width):
+        chosen = [[line[place] for place in columns] for line in lines]
+        say_table([headings[place] for place in columns], chosen, title=title, numbers=True)
         title = ""
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curenu.arguments import split_settings
-from curenu.cli.choice import complete_task
-from curenu.cli.console import note, print_json, progress_bar, stdout
+from curenu.cli.choice import TASK_NAMES, complete_task
+from curenu.cli.console import note, print_json, progress_bar, say, settle
 from curenu.errors import BadRequest
-from curenu.records import Value
-from curenu.session import Session
-from curenu.tasks import TASKS
+
+if TYPE_CHECKING:
+    from curenu.records import Value
 
 __all__ = ["train"]
 
@@ -22,7 +22,7 @@ def train(
     task: Annotated[
         str,
         typer.Argument(
-            help=f"{', '.join(TASKS)}, or `path/to/file.py:function`.",
+            help=f"{', '.join(TASK_NAMES)}, or `path/to/file.py:function`.",
             autocompletion=complete_task,
         ),
     ],
@@ -40,6 +40,9 @@ def train(
 
     Example: curenu train fashion-mnist run --seed 1 --option network=lenet
     """
+    from curenu.arguments import split_settings
+    from curenu.session import Session
+
     options: dict[str, Value] = dict(split_settings("--option", settings or []))
     if examples is not None:
         if "examples" in options:
@@ -47,12 +50,13 @@ def train(
         options["examples"] = examples
     with progress_bar(f"training {task}") as progress:
         session = Session.create(run, task, options=options, seed=seed, progress=progress)
+    settle()
     description = session.description
     if as_json:
         print_json(description.model_dump(mode="json") | {"run": str(run)})
         return
-    stdout().print(
+    say(
         f"Trained {description.title} on {description.examples} examples in "
         f"{description.seconds:.1f} s; weights {description.start[:12]}."
     )
-    note(f"next: curenu unlearn {run} --random 0.1")
+    note(f"next: curenu unlearn {shlex.quote(str(run))} --random 0.1")

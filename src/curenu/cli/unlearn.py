@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curenu.cli.choice import build_method, complete_method
-from curenu.cli.console import note, progress_bar
-from curenu.cli.record import plan_text, print_plan, print_record
-from curenu.cli.selection import selected
-from curenu.estimate import estimate
-from curenu.session import Session
+from curenu.cli.console import note, progress_bar, settle
+from curenu.cli.ids import Form
+from curenu.cli.run_option import RunArgument, TaskOption, TrustOption, opened
+from curenu.names import check_request_name
+
+if TYPE_CHECKING:
+    from curenu.request import Request
 
 __all__ = ["unlearn"]
+
+
+_WAYS: tuple[str, ...] = ("--ids", "--ids-file", "--classes", "--groups", "--random")
 
 
 class Anchor(StrEnum):
@@ -25,11 +30,23 @@ class Anchor(StrEnum):
     FIRST = "first"
 
 
+IdsOption = Annotated[
+    list[str] | None, typer.Option(help="An id to erase, as it stands; may be repeated.")
+]
+FileOption = Annotated[
+    Path | None,
+    typer.Option(help="One id a line; or .csv, .json, .jsonl; - for standard input."),
+]
+ColumnOption = Annotated[str | None, typer.Option(help="The column of ids in that file.")]
+FormOption = Annotated[
+    Form | None, typer.Option("--ids-format", help="What that file is; by its ending if not said.")
+]
 ShareOption = Annotated[
     float | None, typer.Option(help="Share of those classes to erase; all if not given.")
 ]
 GroupsOption = Annotated[
-    str | None, typer.Option(help="Everything of these groups (people, authors): name,name.")
+    list[str] | None,
+    typer.Option(help="Everything of this group (a person, an author); may be repeated."),
 ]
 RandomOption = Annotated[
     float | None, typer.Option(help="Share of the retained examples to erase, at random.")
@@ -56,9 +73,11 @@ EveryOption = Annotated[int, typer.Option(min=0, help="Do so at every so many re
 
 
 def unlearn(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
-    ids: Annotated[str | None, typer.Option(help="Ids to erase: 1,2,3.")] = None,
-    ids_file: Annotated[Path | None, typer.Option(help="A text file of ids to erase.")] = None,
+    run: RunArgument,
+    ids: IdsOption = None,
+    ids_file: FileOption = None,
+    column: ColumnOption = None,
+    ids_format: FormOption = None,
     classes: Annotated[str | None, typer.Option(help="Classes to erase from: 0,3.")] = None,
     groups: GroupsOption = None,
     share: ShareOption = None,
@@ -72,44 +91,56 @@ def unlearn(
     check_drift: CheckOption = False,
     check_every: EveryOption = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and estimate only.")] = False,
+    task: TaskOption = None,
+    trust: TrustOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Erase examples from a run's current model.
 
     Example: curenu unlearn run --classes 0,3 --share 0.9 --method curenu --set max_steps=2
 
-    Example: curenu unlearn run --groups "author 3,author 7"
+    Example: curenu unlearn run --groups "author 3" --groups "author 7"
+
+    Example: curenu unlearn run --ids-file people.csv --column customer --request letter-17
     """
-    session = Session.open(run)
+    from curenu.cli.record import print_record
+    from curenu.cli.selection import selected
+
+    check_request_name(request)
+    session = opened(run, task, trust)
     chosen = build_method(method, settings or [])
     known = session.record_of(request)
     number = known.number if known else len(session.records) + 1
-    ways = {
-        "--ids": ids,
-        "--ids-file": ids_file,
-        "--classes": classes,
-        "--groups": groups,
-        "--random": random,
-    }
-    forget = selected(session, number, {k: v for k, v in ways.items() if v is not None}, share)
+    given: tuple[object, ...] = (ids, ids_file, classes, groups, random)
+    ways = dict(zip(_WAYS, given, strict=True))
+    forget = selected(session, number, ways, share=share, column=column, form=ids_format)
+    how = {"seed": seed, "only": only, "anchor": anchor.value}
     if known is None:
-        asked = session.prepare(forget, chosen, seed=seed, only=only, anchor=anchor.value)
-        needed = estimate(asked.risk, chosen.plan(asked.problem))
+        _tell_plan(session.prepare(forget, chosen, **how), dry_run, as_json)
         if dry_run:
-            print_plan(asked, needed, as_json)
             return
-        note(plan_text(asked, needed))
     with progress_bar(f"erasing by {method}") as progress:
         result = session.unlearn(
             forget,
             chosen,
-            seed=seed,
             request=request,
-            only=only,
-            anchor=anchor.value,
             check_drift=1 if check_drift else check_every,
             progress=progress,
+            **how,
         )
+    settle()
     if result.repeated:
         note(f"request {result.record.request!r} had been granted before; nothing was done")
     print_record(result.record, as_json)
+
+
+def _tell_plan(asked: Request, dry_run: bool, as_json: bool) -> None:
+    """What the request will take: the result of a dry run, else a note."""
+    from curenu.cli.record import plan_text, print_plan
+    from curenu.estimate import estimate
+
+    needed = estimate(asked.risk, asked.method.plan(asked.problem))
+    if dry_run:
+        print_plan(asked, needed, as_json)
+    else:
+        note(plan_text(asked, needed))

@@ -46,7 +46,8 @@ def render(template: str, **values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("curenu.report"), autoescape=True, undefined=StrictUndefined
     )
-    return environment.get_template(template).render(**values)
+    page = environment.get_template(template).render(**values)
+    return page.encode("utf-8", "backslashreplace").decode()  # half a character, from a name
 
 
 def _floor(rows: Sequence[Row]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from curenu.report.row import Row
 from curenu.report.table import number
 
-__all__ = ["SpectrumView", "damping_plot", "figure", "spectrum_plot", "update_plot"]
+__all__ = ["SpectrumView", "damping_plot", "figure", "named", "spectrum_plot", "update_plot"]
 
 _INK, _ACCENT, _WARM = "#5f6b7a", "#2f6fb5", "#c2562d"
 _STYLE: Any = {
@@ -84,7 +85,7 @@ def damping_plot(rows: Sequence[Row]) -> str | None:
         return None
     with figure(7.2, 2.6) as (axes, finish):
         for (name, points), marker in zip(lines.items(), "osD^v" * len(lines), strict=False):
-            axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, label=name)
+            axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, label=named(name))
         axes.set_yscale("log")
         longest = max(len(points) for points in lines.values())
         axes.set_xticks(range(1, longest + 1))
@@ -105,13 +106,23 @@ def update_plot(rows: Sequence[Row]) -> str | None:
         axes.barh(places, widths, color=_ACCENT, height=0.6)
         axes.set_xscale("log")
         axes.set_xlim(np.nanmin(widths) / 2, np.nanmax(widths) * 3)
-        axes.set_yticks(places, list(sizes))
+        axes.set_yticks(places, [named(name) for name in sizes])
         axes.invert_yaxis()
         ends = np.where(np.isnan(widths), axes.get_xlim()[0], widths)
         for place, end, size in zip(places, ends, sizes.values(), strict=True):
             axes.annotate(f" {number(size)}", (end, place), va="center", fontsize=8)
         axes.set_xlabel("|theta − theta0|")
         return finish()
+
+
+def named(text: str) -> str:
+    """A name that users gave, as a label of a plot: read as it stands, never as a formula.
+
+    A dollar begins no formula, an underscore hides nothing, and characters that no page can
+    hold are written as escapes.
+    """
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return ("\u200b" if shown.startswith("_") else "") + shown.replace("$", r"\$")
 
 
 def _symlog_edges(threshold: float, largest: float) -> NDArray[np.float64]:
@@ -123,7 +134,9 @@ def _symlog_edges(threshold: float, largest: float) -> NDArray[np.float64]:
 @contextmanager
 def figure(width: float, height: float) -> Iterator[tuple[Axes, Finish]]:
     """Axes of a size in inches, in the report's style, and what turns them into SVG text."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # the reader's font shows the text, not the one that is measured here
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         yield figure.add_subplot(), Finish(figure)

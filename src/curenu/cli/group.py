@@ -1,0 +1,135 @@
+"""The group of commands: its errors, exit codes and interrupts, as lines or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import nullcontext
+from typing import Any, NoReturn
+
+from rich.text import Text
+from typer.core import TyperGroup
+
+from curenu.cli.console import note, settle, settled, stderr
+from curenu.cli.outlet import outlet, readable
+from curenu.errors import BadRequest, CurenuError, MissingData, RunBroken, SourceNotTrusted
+
+__all__ = ["EXIT_CODES", "INTERRUPTED", "CommandGroup"]
+
+EXIT_CODES: list[tuple[type[CurenuError], int]] = [
+    (BadRequest, 2),
+    (MissingData, 3),
+    (RunBroken, 4),
+    (SourceNotTrusted, 9),
+    (CurenuError, 5),
+]
+"""The first kind that fits decides; docs/cli.md has the whole table."""
+
+INTERRUPTED = 130
+_TOLD = "interrupted, and said so"
+_UNWRITTEN = 1
+
+_KEPT = {
+    "bench": "trained networks and finished cells are kept, and the same command goes on there",
+    "evaluate": "models that were retrained are kept, and the same command goes on there",
+    "unlearn": "the request is on record wholly or not at all: see `curenu show`",
+}
+
+
+class CommandGroup(TyperGroup):
+    """Turns errors into two lines on stderr (with `--json` one JSON object) and an exit code.
+
+    Once a command has said that it is done (`settle`), it ends with 0 whatever becomes of its
+    output. With `CURENU_DEBUG=1` errors are raised as they are.
+    """
+
+    def main(self, args: Any = None, *rest: Any, standalone_mode: bool = True, **more: Any) -> Any:
+        """Run one command line and leave with its exit code."""
+        given = sys.argv[1:] if args is None else list(args)
+        if not standalone_mode:
+            return super().main(given, *rest, standalone_mode=False, **more)
+        settle(False)
+        outlet(stderr=False)  # from here on no writing fails, help included
+        outlet(stderr=True)
+        try:
+            code = super().main(given, *rest, standalone_mode=False, **more)
+        except Exception as error:  # of every kind: what is done stays done
+            code = _told(error, as_json="--json" in given)
+        if code == INTERRUPTED:
+            note("interrupted")
+        elif code == _TOLD:
+            code = INTERRUPTED
+        return _leave(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            with _joined():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if settled():
+                note("interrupted; what was asked had been done")
+                return 0
+            kept = _KEPT.get(ctx.invoked_subcommand or "", "nothing of this command was kept")
+            note(f"interrupted; {kept}")
+            return _TOLD
+
+
+def _joined() -> Any:
+    """One of several processes where `torchrun` started this; alone without loading torch."""
+    if "RANK" not in os.environ:
+        return nullcontext()
+    from curenu.distributed import joined
+
+    return joined()
+
+
+def _told(error: Exception, *, as_json: bool) -> int:
+    """Say what an error means; its exit code. What nobody foresaw is raised again."""
+    debug = os.environ.get("CURENU_DEBUG") == "1"
+    if isinstance(error, CurenuError) and not debug and not settled():
+        code = next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+        _print_error(type(error).__name__, error.problem, error.remedy, code, as_json)
+        return code
+    usage = getattr(error, "format_message", None)  # the option parser's own
+    if usage is not None and not settled():
+        code, context = getattr(error, "exit_code", 2), getattr(error, "ctx", None)
+        if not usage():  # help was shown, for lack of a command
+            return code
+        command = context.command_path if context is not None else "curenu"
+        _print_error("BadRequest", usage(), f"`{command} --help`.", code, as_json)
+        return code
+    if settled() and not debug:
+        note(f"done, but the result could not be shown: {type(error).__name__}: {error}")
+        return 0
+    raise error
+
+
+def _print_error(kind: str, problem: str, remedy: str, code: int, as_json: bool) -> None:
+    if as_json:
+        found = {"error": kind, "problem": problem, "remedy": remedy, "exit_code": code}
+        stream = outlet(stderr=True)
+        stream.write(json.dumps(found) + "\n")
+        stream.flush()
+        return
+    console = stderr()
+    console.quiet = False  # any process may have found it
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    for head, text in (("error", problem), ("try", remedy)):
+        line = Text(f"process {os.environ.get('RANK')}: " if several and head == "error" else "")
+        line.append(f"{head}:", style="bold red")
+        line.append(" " + readable(text, console.encoding))
+        console.print(line, soft_wrap=True)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; a result that nobody could read is a failure unless all was done."""
+    out = outlet(stderr=False)
+    out.flush()
+    if out.failure is not None and not out.gone:
+        note(f"the output could not be written: {out.failure}")
+        if code == 0 and not settled():
+            code = _UNWRITTEN
+    outlet(stderr=True).flush()
+    sys.exit(code)

@@ -1,0 +1,88 @@
+"""`curenu show`: what a run is, read from its folder alone; no code that it names is run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from curenu.cli.console import print_json, say
+from curenu.cli.run_option import RunArgument
+
+if TYPE_CHECKING:
+    from curenu.records import RequestRecord, RunDescription
+
+__all__ = ["show"]
+
+_LATEST = 5  # requests that are shown one by one
+
+
+def show(
+    run: RunArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Say what a run is: its task, its current weights, its requests, and what can be done next.
+
+    Example: curenu show run
+    """
+    from curenu.store import FolderStore
+
+    store = FolderStore(run)
+    described, records = store.description(), store.ledger()
+    found = _found(run, described, records)
+    if as_json:
+        print_json(found)
+        return
+    say("\n".join(_lines(found)))
+
+
+def _found(
+    run: Path, described: RunDescription, records: tuple[RequestRecord, ...]
+) -> dict[str, Any]:
+    erased = sum(len(record.positions) for record in records)
+    place = shlex.quote(str(run))
+    following = [f"curenu unlearn {place} --ids ID"]
+    if records:
+        following.append(f"curenu evaluate {place}")
+    return {
+        "run": str(run),
+        "task": described.title,
+        "source": described.task,
+        "seed": described.seed,
+        "created": described.created.isoformat(),
+        "examples": described.examples,
+        "erased": erased,
+        "weights": records[-1].after if records else described.start,
+        "requests": [
+            {
+                "number": record.number,
+                "request": record.request,
+                "erased": len(record.positions),
+                "method": record.method,
+                "status": record.status.name,
+                "time": record.time.isoformat(),
+            }
+            for record in records
+        ],
+        "next": following,
+    }
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    where = "" if found["source"] in (None, found["task"]) else f" ({found['source']})"
+    requests = found["requests"]
+    many = "no request yet" if not requests else f"{len(requests)} granted"
+    lines = [
+        f"Task: {found['task']}{where}, seed {found['seed']}, trained {found['created'][:10]}",
+        f"Examples: {found['examples']:,}, of which {found['erased']:,} erased",
+        f"Weights: {found['weights'][:12]}",
+        f"Requests: {many}" + (", the latest:" if len(requests) > _LATEST else ""),
+    ]
+    lines += [
+        f"  {r['number']}. {r['request']!r}: {r['erased']:,} by {r['method']}, {r['status']}, "
+        f"{r['time'][:10]}"
+        for r in requests[-_LATEST:]
+    ]
+    return [*lines, "Next: " + ", or ".join(found["next"])]
