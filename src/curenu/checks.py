@@ -94,7 +94,7 @@ def _listed(given: Any, size: int, name: str) -> list[Any]:
             hash(one)
         except TypeError as error:
             raise BadRequest(
-                f"{name} has {one!r} at place {place}, a {type(one).__name__}, which names nothing.",
+                f"{name} has {one!r} at place {place}: a {type(one).__name__} names nothing.",
                 "strings or whole numbers.",
             ) from error
     return found
