@@ -24,43 +24,48 @@ _LARGEST = 20_000_000  # parameters of a model that is copied in float64 for thi
 _STEPS = (1e-5, 1e-7)  # of |theta|: the shorter one where the longer meets a kink
 _CLOSE = 0.05  # relative; a wrong derivative is off by its own size
 _SYMMETRIC = 1e-6
+_ORDER = {True: "forward mode", False: "backward mode"}
 
 Product = Callable[[Tensor], Tensor | None]
 
 
-def check_products(total: WeightedSum, theta: Tensor, kind: Kind) -> None:
-    """Choose the order of derivatives whose products are right; raise if none is.
+def check_products(total: WeightedSum, theta: Tensor, kind: Kind, *, kept: bool) -> None:
+    """Find an order of derivatives whose products are right; raise if none is.
 
-    On a few examples in float64: a Hessian product against a difference of gradients, and its
+    Forward mode is tried first, double backward where graphs are `kept` for many products. On a few examples in float64: a Hessian product against a difference of gradients, and its
     symmetry; a Gauss-Newton product against a difference of outputs. Torch's own second
     derivatives are wrong for some operations, and right in one of the two orders for some of
     these. What is found is kept for the model; the few passes are in no cost. Raises
     `UnsupportedModel`.
     """
     known = total.source.measured
-    if ("products", kind) in known:
-        return
-    known["products", kind] = True
     if kind != "hessian":
         total.check_outputs_shown()
+    orders = (False, True) if kept else (True, False)
+    found = [known.get((_ORDER[forward], kind)) for forward in orders]
+    if known.get("unseen") or found[0] or (found[0] is False and found[1]):
+        return
     shadow = _shadow(total, theta)
     if shadow is None:
+        known["unseen"] = True
         note = "products not compared with differences: the model does not run in float64"
         known["notes"] = (*known.get("notes", ()), note)
         return
     point = theta.double()
     drawn = torch.randn(len(theta), generator=torch.Generator().manual_seed(0), dtype=point.dtype)
     along = torch.nn.functional.normalize(drawn, dim=0).to(point.device)
-    right = {forward: _right(shadow, point, along, kind, forward) for forward in (True, False)}
-    if not any(right.values()):
-        raise UnsupportedModel(
-            f"Products with the {kind.replace('_', '-')} are not the derivatives of this model's "
-            "gradient: an operation in it has a wrong or no second derivative.",
-            "the operation written out in plain torch (`weight_norm`'s kernel is a known one), or "
-            "a first-order method such as `FineTune`.",
-        )
-    known["forward mode", kind] = right[True]
-    known["backward mode", kind] = right[False]
+    for forward in orders:
+        key = _ORDER[forward], kind
+        if key not in known:
+            known[key] = _right(shadow, point, along, kind, forward)
+        if known[key]:
+            return
+    raise UnsupportedModel(
+        f"Products with the {kind.replace('_', '-')} are not the derivatives of this model's "
+        "gradient: an operation in it has a wrong or no second derivative.",
+        "the operation written out in plain torch (`weight_norm`'s kernel is a known one), or "
+        "a first-order method such as `FineTune`.",
+    )
 
 
 def _shadow(total: WeightedSum, theta: Tensor) -> WeightedSum | None:
