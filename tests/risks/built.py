@@ -66,9 +66,13 @@ class Bag(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.bag = nn.EmbeddingBag(WORDS, 3, mode="mean")
+        self.by_hand = False  # torch cannot differentiate the kernel twice: the oracle does without
 
     def forward(self, text: Tensor, offsets: Tensor | None = None) -> Tensor:
-        return torch.tanh(self.bag(text, offsets))
+        if not self.by_hand:
+            return torch.tanh(self.bag(text, offsets))
+        bags = list(text) if offsets is None else list(text.tensor_split(offsets[1:]))
+        return torch.tanh(torch.stack([self.bag.weight[words].mean(0) for words in bags]))
 
 
 def _real(*shape: int) -> Callable[[torch.Generator], Tensor]:

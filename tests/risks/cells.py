@@ -238,7 +238,7 @@ LAYOUTS: dict[str, Layout] = {
     "tokens [b, t]": Layout((3, 4), _whole(3, ignored=0.3, top=4)),
     "classes as float [b]": Layout((CLASSES,), lambda g: _whole()(g).double()),
     "classes as a column [b, 1]": Layout((CLASSES,), _whole(1)),
-    "classes as bool [b]": Layout((2,), lambda g: _whole()(g) > 0),
+    "classes as bool [b]": Layout((CLASSES,), lambda g: _whole()(g) > 0),
 }
 
 DTYPES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tests.risks.built import Built, Net
+from tests.risks.built import Bag, Built, Net
 from tests.risks.cells import Case
 
 
@@ -27,7 +28,11 @@ class Dense:
     @classmethod
     def of(cls, cell: Built, case: Case, decay: float) -> Dense:
         targets = cell.targets.double() if cell.targets.is_floating_point() else cell.targets
-        return cls(copy.deepcopy(cell.net).double(), cell.inputs, targets, case, decay)
+        net = copy.deepcopy(cell.net).double()
+        for module in net.modules():
+            if isinstance(module, Bag):
+                module.by_hand = True
+        return cls(net, cell.inputs, targets, case, decay)
 
     @property
     def start(self) -> Tensor:
@@ -50,27 +55,24 @@ class Dense:
         at = theta.clone().requires_grad_()
         return torch.autograd.grad(self.value(at), at)[0]
 
-    def hessian(self, theta: Tensor) -> Tensor:
-        return _rows(self.value, theta)
+    def hessian_product(self, theta: Tensor, vector: Tensor) -> Tensor:
+        at = theta.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(self.value(at), at, create_graph=True)
+        return torch.autograd.grad(slope @ vector, at)[0]
 
-    def gauss_newton(self, theta: Tensor) -> Tensor:
-        """Jᵀ L J + decay, with J and L written out as matrices."""
+    def gauss_newton_product(self, theta: Tensor, vector: Tensor) -> Tensor:
+        """Jᵀ L J v + decay v, with the matrix L of the loss's second derivatives in the outputs."""
         at = theta.clone().requires_grad_()
         z = self.outputs(at)
-        rows = [torch.autograd.grad(one, at, retain_graph=True)[0] for one in z.flatten()]
-        jacobian = torch.stack(rows)
+        along = torch.zeros_like(z, requires_grad=True)
+        (pulled,) = torch.autograd.grad(z, at, along, create_graph=True)
+        (tangent,) = torch.autograd.grad(pulled @ vector, along, retain_graph=True)
         mass = self.case.mass(z, self.targets)
-        middle = torch.stack(
-            [
-                row
-                for row in _rows(
-                    lambda flat: self.case.total(flat.view(z.shape), self.targets) / mass,
-                    z.detach().flatten(),
-                )
-            ]
+        middle = _second(
+            lambda flat: self.case.total(flat.view(z.shape), self.targets) / mass, z.flatten()
         )
-        eye = torch.eye(len(theta), dtype=theta.dtype)
-        return jacobian.mT @ middle @ jacobian + self.decay * eye
+        bent = (middle @ tangent.flatten()).view(z.shape)
+        return torch.autograd.grad(z, at, bent)[0] + self.decay * vector
 
     def anchored_gradient(self, theta: Tensor, forget: list[int], limit: float) -> Tensor:
         """Of (1/c_r)[Σ_r B_i + Σ_f (B_i − l_i)] and its quadratics, B_i written out."""
@@ -105,10 +107,8 @@ class Dense:
         return self.case.total(z, self.targets[places]) - there - (slope * (z - own)).sum()
 
 
-def _rows(function, point: Tensor) -> Tensor:  # noqa: ANN001
+def _second(function: Callable[[Tensor], Tensor], point: Tensor) -> Tensor:
     """The matrix of second derivatives, a row at a time."""
-    at = point.clone().requires_grad_()
+    at = point.detach().requires_grad_()
     (slope,) = torch.autograd.grad(function(at), at, create_graph=True)
-    if not slope.requires_grad:
-        return torch.zeros(len(point), len(point), dtype=point.dtype)
     return torch.stack([torch.autograd.grad(one, at, retain_graph=True)[0] for one in slope])

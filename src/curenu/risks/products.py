@@ -74,6 +74,7 @@ def _shadow(total: WeightedSum, theta: Tensor) -> WeightedSum | None:
     pieces = source.parameters.unflatten(theta)
     space = ParameterSpace({name: piece.double() for name, piece in pieces.items()})
     keep = {k: v for k, v in source.measured.items() if k in ("count", "width", "writes", "widens")}
+    keep |= {("forward mode", kind): True for kind in ("hessian", "gauss_newton")}  # said below
     other = replace(
         source,
         parameters=space,
