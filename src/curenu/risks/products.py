@@ -54,8 +54,9 @@ def check_products(total: WeightedSum, theta: Tensor, kind: Kind) -> None:
     right = {forward: _right(shadow, point, along, kind, forward) for forward in (True, False)}
     if not any(right.values()):
         raise UnsupportedModel(
-            f"Products with the {kind.replace('_', '-')} are not the derivatives of this model's "
-            "gradient: an operation in it has a wrong or no second derivative.",
+            "Model and loss cannot be differentiated twice: products with the "
+            f"{kind.replace('_', '-')} are not what differences of first derivatives say, so an "
+            "operation has a wrong second derivative, or none.",
             "the operation written out in plain torch (`weight_norm`'s kernel is a known one), or "
             "a first-order method such as `FineTune`.",
         )
@@ -142,7 +143,10 @@ def _product(
 
 
 def _by_outputs(shadow: WeightedSum, theta: Tensor, along: Tensor, step: float) -> Tensor:
-    """Jᵀ L (outputs(theta + step v) − outputs(theta − step v)) / (2 step)."""
+    """Jᵀ (slopes at theta + step v − slopes at theta − step v) / (2 step), slopes of the head.
+
+    Differences of first derivatives alone: an operation that has no second one shows.
+    """
     total = torch.zeros_like(theta)
     for batch in shadow.micro_batches(theta, "gauss_newton"):
         accumulate(total, batch.within(lambda b=batch: _pulled(b, along, step)), batch.leaves)
@@ -151,15 +155,15 @@ def _by_outputs(shadow: WeightedSum, theta: Tensor, along: Tensor, step: float) 
 
 def _pulled(batch: MicroBatch, along: Tensor, step: float) -> list[Tensor | None]:
     pieces = pieces_of(along, batch.leaves)
-    with torch.no_grad():
-        ends = [
-            batch.forward([p + s * step * v for p, v in zip(batch.leaves, pieces, strict=True)])
-            for s in (1.0, -1.0)
-        ]
     outputs = batch.forward(batch.leaves)
-    at = outputs.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(batch.head(at), at, create_graph=True)
-    if not slope.requires_grad or not outputs.requires_grad:
+    if not outputs.requires_grad:
         return [None] * len(batch.leaves)
-    (bent,) = torch.autograd.grad(slope, at, (ends[0] - ends[1]) / (2 * step))
+    slopes: list[Tensor] = []
+    for sign in (1.0, -1.0):
+        with torch.no_grad():
+            ends = [p + sign * step * v for p, v in zip(batch.leaves, pieces, strict=True)]
+            at = batch.forward(ends)
+        at = at.requires_grad_()
+        slopes.append(torch.autograd.grad(batch.head(at), at)[0])
+    bent = (slopes[0] - slopes[1]) / (2 * step)
     return list(torch.autograd.grad(outputs, batch.leaves, bent, allow_unused=True))
