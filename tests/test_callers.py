@@ -14,6 +14,7 @@ from torch.utils.data import TensorDataset
 
 import curenu
 from curenu import TrainingTime
+from curenu.errors import UnsupportedModel
 from curenu.risks import AnchoredRisk, EmpiricalRisk
 from tests.problems import classes, generator, initialised, inputs
 
@@ -88,7 +89,6 @@ def test_the_callers_modes_change_no_bit() -> None:
 def test_a_model_made_in_inference_mode_is_erased_from() -> None:
     with torch.inference_mode():
         model = net()
-    model.requires_grad_()
     found = curenu.unlearn(
         model,
         TensorDataset(X, Y),
@@ -134,6 +134,9 @@ class Renormalised(nn.Module):
 
 def test_no_objective_changes_what_it_is_given() -> None:
     model = initialised(Renormalised)
+    with torch.no_grad():
+        model.table.weight[:3] *= 2.0  # type: ignore[union-attr]
+        assert (model.table.weight.norm(dim=1) > 1).any()  # type: ignore[union-attr]
     words = torch.randint(9, (SIZE, 3), generator=generator(6))
     risk = EmpiricalRisk(model, TensorDataset(words, Y), "cross_entropy", micro_batch_size=6)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -145,8 +148,14 @@ def test_no_objective_changes_what_it_is_given() -> None:
     for one in (risk, anchored):
         one.measure(theta)
         one.gradient(theta)
-        one.hvp(theta, vector)
-        _ = one.linearise(theta, curvature="gauss_newton") @ vector
+        with pytest.raises(UnsupportedModel, match="max_norm"):  # cut off: no derivative of its own
+            one.hvp(theta, vector)
+    within = theta.clone()
+    within[: model.table.weight.numel()] *= 0.1  # type: ignore[union-attr]
+    kept_within = within.clone()
+    risk.hvp(within, vector)
+    _ = risk.linearise(within, curvature="gauss_newton") @ vector
+    assert torch.equal(within, kept_within)
     risk.outputs(theta)
     assert len(values) == 1
     assert torch.equal(theta, kept)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from curenu.autodiff import Kind, MicroBatch
 from curenu.autodiff.micro_batch import accumulate, pieces_of
+from curenu.checks import check_curvature
 from curenu.cost import Meter
 from curenu.errors import UnsupportedModel
 from curenu.parameters import ParameterSpace
@@ -25,8 +25,6 @@ _STEPS = (1e-5, 1e-7)  # of |theta|: the shorter one where the longer meets a ki
 _CLOSE = 0.05  # relative; a wrong derivative is off by its own size
 _SYMMETRIC = 1e-6
 
-Product = Callable[[Tensor], Tensor | None]
-
 
 def check_products(total: WeightedSum, theta: Tensor, kind: Kind) -> None:
     """Choose the order of derivatives whose products are right; raise if none is.
@@ -40,26 +38,34 @@ def check_products(total: WeightedSum, theta: Tensor, kind: Kind) -> None:
     known = total.source.measured
     if ("products", kind) in known:
         return
-    known["products", kind] = True
     if kind != "hessian":
         total.check_outputs_shown()
     shadow = _shadow(total, theta)
     if shadow is None:
+        known["products", kind] = True
         note = "products not compared with differences: the model does not run in float64"
         known["notes"] = (*known.get("notes", ()), note)
         return
     point = theta.double()
     drawn = torch.randn(len(theta), generator=torch.Generator().manual_seed(0), dtype=point.dtype)
     along = torch.nn.functional.normalize(drawn, dim=0).to(point.device)
-    right = {forward: _right(shadow, point, along, kind, forward) for forward in (True, False)}
+    found = {forward: _found(shadow, point, along, kind, forward) for forward in (True, False)}
+    right = {
+        forward: product is not None and _right(shadow, point, along, kind, forward, product)
+        for forward, product in found.items()
+    }
     if not any(right.values()):
+        for product in found.values():
+            if product is not None and not product.isfinite().all():
+                check_curvature(total.gradient(theta), product)  # names an example at fault
         raise UnsupportedModel(
             "Model and loss cannot be differentiated twice: products with the "
             f"{kind.replace('_', '-')} are not what differences of first derivatives say, so an "
             "operation has a wrong second derivative, or none.",
-            "the operation written out in plain torch (`weight_norm`'s kernel is a known one), or "
-            "a first-order method such as `FineTune`.",
+            "the operation written out in plain torch (`weight_norm`'s kernel and "
+            "`Embedding(max_norm=)` are known ones), or a first-order method such as `FineTune`.",
         )
+    known["products", kind] = True
     known["forward mode", kind] = right[True]
     known["backward mode", kind] = right[False]
 
@@ -95,16 +101,20 @@ def _shadow(total: WeightedSum, theta: Tensor) -> WeightedSum | None:
     return shadow
 
 
-def _right(shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forward: bool) -> bool:
-    """Whether products in this order of derivatives exist and are right."""
-
-    def product(vector: Tensor) -> Tensor:
-        return _product(shadow, theta, vector, kind, forward)
-
+def _found(
+    shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forward: bool
+) -> Tensor | None:
+    """The product in this order of derivatives; None where an operation lacks one of them."""
     try:
-        found = product(along)
+        return _product(shadow, theta, along, kind, forward)
     except UnsupportedModel:
-        return False
+        return None
+
+
+def _right(
+    shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forward: bool, found: Tensor
+) -> bool:
+    """Whether a product is what differences of first derivatives say, and symmetric."""
     size = float(found.norm())
     if kind == "hessian":
         slack = 1e-9 * float(shadow.gradient(theta).norm())
@@ -114,7 +124,8 @@ def _right(shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forwar
             return (next(ends) - next(ends)) / (2 * step)
 
         turned = along.flip(0)
-        skew = abs(float(turned @ found) - float(along @ product(turned)))
+        image = _product(shadow, theta, turned, kind, forward)
+        skew = abs(float(turned @ found) - float(along @ image))
         if skew > _SYMMETRIC * size + slack:
             return False
     else:
