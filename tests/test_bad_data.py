@@ -283,7 +283,9 @@ class Several(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "pack", [lambda z: (z, z), lambda z: [z, z], lambda z: {"scores": z}], ids=["tuple", "list", "dict"]
+    "pack",
+    [lambda z: (z, z), lambda z: [z, z], lambda z: {"scores": z}],
+    ids=["tuple", "list", "dict"],
 )
 def test_several_outputs_need_a_loss_that_picks(pack: Any) -> None:
     model = initialised(lambda: Several(pack))
@@ -310,7 +312,8 @@ def test_logits_are_taken_of_several_named_outputs(pack: Any) -> None:
     assert any("logits" in note for note in risk.notes)
 
 
-def test_hessian_products_of_weight_norm_are_right_or_refused() -> None:
+def test_hessian_products_of_weight_norm_are_right() -> None:
+    """Torch's kernel is wrong in one order of derivatives, which is not taken."""
     model = initialised(
         lambda: nn.Sequential(
             parametrizations.weight_norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3)
@@ -319,11 +322,6 @@ def test_hessian_products_of_weight_norm_are_right_or_refused() -> None:
     risk = EmpiricalRisk(model, TensorDataset(X, Y), "cross_entropy")
     theta = risk.start
     vector = torch.randn(len(theta), generator=generator(5), dtype=theta.dtype)
-    try:
-        found = risk.hvp(theta, vector)
-    except UnsupportedModel as error:
-        assert "FineTune" in error.remedy
-        return
     ends = (risk.gradient(theta + sign * 1e-5 * vector) for sign in (1, -1))
     wanted = (next(ends) - next(ends)) / 2e-5
-    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(risk.hvp(theta, vector), wanted, rtol=1e-6, atol=1e-7)

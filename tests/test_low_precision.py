@@ -23,9 +23,7 @@ X, Y = inputs(SIZE, 4).float(), classes(SIZE, 3)
 
 def net() -> nn.Module:
     """Trained, so that there is something to forget."""
-    model = initialised(
-        lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
-    ).float()
+    model = initialised(lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))).float()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=1e-2)
     for _ in range(80):
         optimizer.zero_grad()
@@ -167,6 +165,4 @@ def test_weights_in_lower_precision_are_those_that_float32_holds() -> None:
     ]
     assert torch.equal(risks[0].start, risks[1].start)
     vector = torch.randn(len(risks[0].start), generator=generator())
-    assert torch.equal(
-        risks[0].hvp(risks[0].start, vector), risks[1].hvp(risks[1].start, vector)
-    )
+    assert torch.equal(risks[0].hvp(risks[0].start, vector), risks[1].hvp(risks[1].start, vector))

@@ -207,4 +207,3 @@ def built(cell: Cell) -> Built:
         model = TimeFirst(net)
     wide = tuple(part.double() if part.is_floating_point() else part for part in inputs)
     return Built(model, dataset, case.given(), collate, net, wide, y)
-

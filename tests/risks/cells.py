@@ -146,9 +146,7 @@ LOSSES: dict[str, Case] = {
         lambda: nn.CrossEntropyLoss(ignore_index=1), partial(places, ignored=1), ignore_index=1
     ),
     "cross-entropy, summed": _classes(lambda: nn.CrossEntropyLoss(reduction="sum"), examples),
-    "negative log-likelihood": Case(
-        nn.NLLLoss, entropy, places, "classes", log_softmax=True
-    ),
+    "negative log-likelihood": Case(nn.NLLLoss, entropy, places, "classes", log_softmax=True),
     "squared error by name": Case(
         lambda: "mse", lambda z, y: (z - y).square().sum(), elements, "values"
     ),
@@ -342,9 +340,7 @@ def _all(refused: bool) -> list[Cell]:
         for loss, layout in product(LOSSES, LAYOUTS)
         if refusal(loss, layout) != "" and (refusal(loss, layout) is not None) == refused
     ]
-    cells = (
-        Cell(*pair, *rest) for pair, rest in product(pairs, product(DTYPES, KINDS, FORMS))
-    )
+    cells = (Cell(*pair, *rest) for pair, rest in product(pairs, product(DTYPES, KINDS, FORMS)))
     return [cell for cell in cells if _makes_sense(cell)]
 
 

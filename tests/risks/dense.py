@@ -86,8 +86,11 @@ class Dense:
             risen = self._sum(at, keep) - self._slope(start, keep) @ at
             data = (risen - self._slope(start, forget) @ at) / kept
         else:
-            data = (self._divergence(at, before, keep) + self._divergence(at, before, forget)
-                    - self._sum(at, forget)) / kept
+            data = (
+                self._divergence(at, before, keep)
+                + self._divergence(at, before, forget)
+                - self._sum(at, forget)
+            ) / kept
         moved = (at - start).square().sum()
         quadratic = 0.5 * self.decay * ((1 + gone / kept) * moved - gone / kept * at.square().sum())
         return torch.autograd.grad(data + quadratic + 0.5 * limit * moved, at)[0]
