@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from tests.risks.cells import DTYPES, LAYOUTS, LOSSES, SIZE, Cell
+from tests.risks.cells import DTYPES, LAYOUTS, SIZE, Cell
+from tests.risks.given_losses import LOSSES
 
 WORDS = 6
 

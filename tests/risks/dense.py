@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tests.risks.built import Bag, Built, Net
-from tests.risks.cells import Case
+from tests.risks.given_losses import Case
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from curenu.errors import BadRequest, CurenuError, UnsupportedModel
 from curenu.risks import AnchoredRisk, EmpiricalRisk
 from tests.risks.built import Built, built
 from tests.risks.cells import (
-    LOSSES,
     Cell,
     chosen,
     pairs_of,
@@ -20,6 +19,7 @@ from tests.risks.cells import (
     refusal,
 )
 from tests.risks.dense import Dense
+from tests.risks.given_losses import LOSSES
 
 DECAY, LIMIT, FORGET = 0.03, 0.02, [1, 4, 8]
 SIZES = (7, 1, 64)
