@@ -1,9 +1,9 @@
 """What a graphics card shows: the tests marked `gpu`, and erasing beside training on it, as JSON.
 
 Two networks on synthetic images: a small one for 20,000 of 28 x 28, and a residual one of 11
-million parameters for 20,000 of 32 x 32. Each is trained for two epochs by a plain loop, the default
-erasure forgets a hundredth of the examples, and a value, a gradient and a product are timed, the
-product in float32 and in bfloat16. No data package, no network, no writing. Usage:
+million parameters for 20,000 of 32 x 32. Each is trained for two epochs by a plain loop, the
+default erasure forgets a hundredth of the examples, and a value, a gradient and a product are
+timed, the product in float32 and in bfloat16. No data package, no network, no writing. Usage:
 
     python benchmarks/device/run.py [--small] [--skip-tests]
 

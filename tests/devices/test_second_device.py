@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, TensorDataset
 from curenu import AnchoredRisk, EmpiricalRisk, TokenCrossEntropy, TrainingTime, estimate, unlearn
 from curenu.erasure import ErasureProblem
 from curenu.methods import METHODS, CuReNU, FineTune, StoCuReNU
+from curenu.newton.tuning import Tuning
 from curenu.operators import (
     KrylovSpace,
     extreme_eigenvalues,
@@ -30,6 +31,7 @@ from tests.devices.second_device import THERE, SecondDevice, WrongDevice, second
 from tests.problems import generator
 
 COUNT = 64
+SHORT = StoCuReNU(max_steps=1, tuning=Tuning(attempts=2, held=16, halvings=1))
 
 
 class Recurrent(nn.Module):
@@ -153,16 +155,27 @@ def brought(device: SecondDevice, given: Given, *, data: bool = False) -> Given:
     return device.model(copy.deepcopy(model)), examples, options
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_default_erasure_is_that_of_the_processor(name: str) -> None:
-    alone = result(CASES[name]()).theta
+@pytest.mark.slow
+def test_the_default_erasure_is_that_of_the_processor() -> None:
+    alone = result(CASES["cnn"]()).theta
     with second_device() as device:
-        found = result(brought(device, CASES[name]()))
-        assert device.is_there(found.theta)
-        assert all(map(device.is_there, found.model.state_dict().values()))
+        found = result(brought(device, CASES["cnn"]()))
         assert torch.equal(found.theta.cpu(), alone)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_an_erasure_of_one_step_is_that_of_the_processor(name: str) -> None:
+    alone = result(CASES[name](), method=SHORT).theta
+    with second_device() as device:
+        found = result(brought(device, CASES[name]()), method=SHORT)
+        assert device.is_there(found.theta)
+        assert all(map(device.is_there, found.model.state_dict().values()))
+        # attention takes another path of torch's where operations are watched
+        near = 1e-5 if name == "attention" else 0.0
+        assert float((found.theta.cpu() - alone).abs().max()) <= near
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "retrain"])
 def test_every_method_works_there(name: str) -> None:
     alone = result(CASES["mlp"](), method=name).theta
@@ -172,6 +185,7 @@ def test_every_method_works_there(name: str) -> None:
         assert torch.equal(found.theta.cpu(), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -193,14 +207,14 @@ def test_what_may_be_asked_for_works_there(arguments: dict[str, Any]) -> None:
         assert device.is_there(found.theta)
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "class weights"])
+@pytest.mark.parametrize("name", ["mlp", "class weights"])
 def test_data_that_are_there_already_give_the_same(name: str) -> None:
-    alone = result(CASES[name]()).theta
+    alone = result(CASES[name](), method=SHORT).theta
     with second_device() as device:
         given = brought(device, CASES[name](), data=True)
-        assert torch.equal(result(given).theta.cpu(), alone)
+        assert torch.equal(result(given, method=SHORT).theta.cpu(), alone)
         asked = device.tensor(torch.tensor([1, 5, 8, 40]))
-        assert torch.equal(result(given, forget=asked).theta.cpu(), alone)
+        assert torch.equal(result(given, forget=asked, method=SHORT).theta.cpu(), alone)
 
 
 def everything(risk: EmpiricalRisk) -> dict[str, Tensor]:
@@ -215,7 +229,9 @@ def everything(risk: EmpiricalRisk) -> dict[str, Tensor]:
     ends = extreme_eigenvalues(newton, theta, 4, draw, keep=8)
     density = spectral_density(newton, theta, 1, 3, draw)
     space = KrylovSpace(newton, lambda: v.clone(), limit=3)
-    rows = [step.vector.clone() for step, _ in zip(lanczos(newton, v.clone()), range(3))]
+    rows = [
+        step.vector.clone() for step, _ in zip(lanczos(newton, v.clone()), range(3), strict=False)
+    ]
     list(space.grow())
     return {
         "value": risk.value(theta),
