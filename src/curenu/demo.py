@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
 
+from curenu.cost import clock
 from curenu.diagnosis import diagnose, diagnose_dense
 from curenu.erasure import ErasureProblem, Method
 from curenu.errors import CurenuError, MissingData
@@ -128,9 +128,9 @@ def run_demo(task: Task, stage: Stage, *, seed: int = 0, quick: bool = False) ->
 def _oracle(task: Task, retain: EmpiricalRisk, number: int, seed: int, stage: Stage) -> Oracle:
     with stage(f"retraining oracle {number + 1} of {ORACLES}") as progress:
         own = derived_seed(seed, "oracle", number)
-        start = time.perf_counter()
+        start = clock()
         model = task.train_model(own, ids=retain.ids, progress=progress)
-        return Oracle(model, own, time.perf_counter() - start)
+        return Oracle(model, own, clock() - start)
 
 
 def _erased(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from curenu.checks import positions_of, size_of
+from curenu.cost import clock
 from curenu.drift import chain_of, measure
 from curenu.erasure import Erasure, Method, StepRecord
 from curenu.errors import BadRequest, IllPosed
@@ -97,7 +97,7 @@ class Session(Run):
             loaded, options = build_task(reference, options or {})
         names_of(loaded.ids, size_of(loaded.train))  # refuses ids that text cannot tell apart
         objective_of(loaded, loaded.initialise(seed))  # refuses what no request could use
-        start = time.perf_counter()
+        start = clock()
         model = loaded.train_model(seed, progress=progress)
         _check_finite(model)
         weights = pack(model.state_dict())
@@ -111,7 +111,7 @@ class Session(Run):
             examples=size_of(loaded.train),
             data=data_digest(loaded),
             start=weights.name,
-            seconds=time.perf_counter() - start,
+            seconds=clock() - start,
         )
         with store.exclusive():
             store.create(description, weights)
@@ -236,11 +236,11 @@ class Session(Run):
         with self.store.exclusive():
             kept = self.store.oracle(configuration)
             if kept is None:
-                start = time.perf_counter()
+                start = clock()
                 model = self.task.train_model(seed, ids=self.retained, progress=progress)
                 _check_finite(model)
                 record = self.store.keep_oracle(
-                    configuration, pack(model.state_dict()), time.perf_counter() - start
+                    configuration, pack(model.state_dict()), clock() - start
                 )
                 return Oracle(model, seed, record.seconds)
         record, named = kept

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from curenu.atomic import replace_file
 from curenu.audits import SETS, Outputs, Split
 from curenu.checks import size_of
+from curenu.cost import clock
 from curenu.errors import BadRequest, NotConverged, RunBroken
 from curenu.evaluation import split_of
 from curenu.identity import data_digest, describe_recipe
@@ -65,9 +65,9 @@ class Networks:
         key = self.key(seed, ids)
         if self.is_kept(key):
             return
-        start = time.perf_counter()
+        start = clock()
         model = self.task.train_model(seed, ids=ids)
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         named = {name: t.detach().cpu().contiguous().clone() for name, t in _tensors(model)}
         if not all(bool(tensor.isfinite().all()) for tensor in named.values()):
             raise NotConverged("Training ended in NaN or Inf.", "a smaller learning rate.")
