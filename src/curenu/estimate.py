@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from curenu.autodiff.micro_batch import graph_bytes
+from curenu.autodiff.pieces import graph_bytes
 from curenu.budgets import GRAPH_MEMORY
 from curenu.cost import clock
 from curenu.erasure import Plan

@@ -187,7 +187,8 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         if kind == "hessian":
             few.check_twice_differentiable(problem.start, probe)
         few.linearise(problem.start, curvature=kind, memory_budget=0)  # compares products first
-    erasure = method(problem, generator=generator)
+    with problem.retain.source.arithmetic():  # of solvers and metrics as well
+        erasure = method(problem, generator=generator)
     if not erasure.theta.isfinite().all():
         raise IllPosed(
             f"{type(method).__name__} ended in NaN or Inf.",

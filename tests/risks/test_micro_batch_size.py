@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 import curenu
-from curenu.autodiff.micro_batch import graph_bytes
+from curenu.autodiff.pieces import graph_bytes
 from curenu.methods import FineTune, StoCuReNU
 from curenu.risks import EmpiricalRisk, micro_batch_size
 from tests.problems import PROBLEMS, classes, generator, initialised, inputs, mlp

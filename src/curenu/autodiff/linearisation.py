@@ -9,14 +9,8 @@ from torch import Tensor
 
 from curenu.autodiff.jacobian import add_by_jacobian
 from curenu.autodiff.layers import add_by_layers
-from curenu.autodiff.micro_batch import (
-    Differentiated,
-    Kind,
-    MicroBatch,
-    Pieces,
-    accumulate,
-    pieces_of,
-)
+from curenu.autodiff.micro_batch import Differentiated, Kind, MicroBatch
+from curenu.autodiff.pieces import Pieces, accumulate, pieces_of
 from curenu.cost import Meter
 from curenu.distributed import added, least, reduced
 from curenu.errors import UnsupportedModel

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import jvp, vmap
 
+from curenu.autodiff.pieces import Pieces
 from curenu.autodiff.switches import forward_mode
 from curenu.errors import UnsupportedModel
 
@@ -20,16 +21,10 @@ __all__ = [
     "Each",
     "Kind",
     "MicroBatch",
-    "Pieces",
     "Within",
-    "accumulate",
-    "graph_bytes",
-    "pieces_of",
 ]
 
 Kind = Literal["hessian", "gauss_newton"]
-
-Pieces = Sequence[Tensor | None]
 
 Within = Callable[[Callable[[], Any]], Any]
 """Runs some work where the model holds the parameters that it is differentiated at."""
@@ -299,37 +294,6 @@ def _vjp(
         allow_unused=True,
         is_grads_batched=columns,
     )
-
-
-def accumulate(total: Tensor, pieces: Pieces, leaves: Sequence[Tensor]) -> None:
-    """Add `pieces`, shaped as `leaves` (None is zero), to the vector `total` `[d]` in place."""
-    with torch.no_grad():
-        for place, piece in zip(pieces_of(total, leaves), pieces, strict=True):
-            if piece is not None:
-                place += piece
-
-
-def pieces_of(vector: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
-    """Views of a vector `[..., d]` in the leaves' shapes, leading dimensions kept."""
-    lead = vector.shape[:-1]
-    parts = vector.split([leaf.numel() for leaf in leaves], dim=-1)
-    return [part.reshape((*lead, *leaf.shape)) for part, leaf in zip(parts, leaves, strict=True)]
-
-
-def graph_bytes(build: Callable[[], object]) -> int:
-    """Bytes that the graph of one micro-batch keeps alive; the graph is thrown away."""
-    storages: dict[int, int] = {}
-
-    def count(tensor: Tensor) -> Tensor:
-        if tensor._is_zerotensor():  # takes no memory
-            return tensor
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # the tensor itself would tie a cycle that is never freed
-
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        build()
-    return sum(storages.values())
 
 
 def _requires_grad(tensor: Tensor | None) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from curenu.autodiff.micro_batch import graph_bytes
+from curenu.autodiff.pieces import graph_bytes
 from curenu.cost import Meter, clock
 from curenu.data import tensors_of
 from curenu.distributed import by_first, count

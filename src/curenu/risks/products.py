@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from curenu.autodiff import Kind, MicroBatch
-from curenu.autodiff.micro_batch import accumulate, pieces_of
+from curenu.autodiff.pieces import accumulate, pieces_of
 from curenu.checks import check_curvature
 from curenu.cost import Meter
 from curenu.distributed import alone

@@ -10,13 +10,8 @@ import torch
 from torch import Tensor
 
 from curenu.autodiff.linearisation import Kind, Linearisation
-from curenu.autodiff.micro_batch import (
-    MicroBatch,
-    Pieces,
-    accumulate,
-    graph_bytes,
-    pieces_of,
-)
+from curenu.autodiff.micro_batch import MicroBatch
+from curenu.autodiff.pieces import Pieces, accumulate, graph_bytes, pieces_of
 from curenu.budgets import GRAPH_MEMORY
 from curenu.checks import check_curvature
 from curenu.cost import Meter
