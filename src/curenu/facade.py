@@ -129,8 +129,7 @@ def unlearn(
     retain_loader, forget_loader, validation_loader) -> net. `retrain` (retained positions, seed)
     -> model is needed by `"retrain"` only; `holdout`, data never trained on, is what such
     functions validate on. `training` says how long the model was trained, which bounds how far it
-    is moved; where it is left out, a share of the mean curvature stands in. The other arguments
-    are those of `EmpiricalRisk`.
+    is moved. The other arguments are those of `EmpiricalRisk`.
 
     Whether the result may be used as it is says `.status.ok`. Raises an error of `curenu.errors`
     before anything is computed if the request, the data, the loss or the model does not allow it.
@@ -152,16 +151,11 @@ def unlearn(
         data_memory=data_memory,
     )
     risk = over(dataset, weights=weights)
-    aside = None if holdout is None else over(holdout)
     retain, gone = risk.split(positions)
+    again = None if retrain is None else partial(_retrained, retrain, retain)
+    aside = None if holdout is None else over(holdout)
     problem = ErasureProblem(
-        risk.start,
-        retain,
-        gone,
-        holdout=aside,
-        retrain=None if retrain is None else partial(_retrained, retrain, retain),
-        on_step=on_step,
-        training=training,
+        risk.start, retain, gone, holdout=aside, retrain=again, on_step=on_step, training=training
     )
     result = erase(problem, chosen, seed=seed)
     return Unlearned(_in_own_type(result, problem), unwrapped(model), risk.parameters)
