@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from curenu.cost import peak_memory
 from curenu.erasure import ErasureProblem
-from curenu.estimate import estimate
+from curenu.compare import estimate
 from curenu.methods import StoCuReNU
 from curenu.risks import EmpiricalRisk
 

@@ -13,10 +13,9 @@ SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
     "parameters", "losses", "data", "risks", "autodiff", "operators", "checks", "tasks", "session", "run", "drift", "facade", "demo",
-    "evaluation",
-    "bench",
+    "compare", "networks", "bench",
 )  # fmt: skip
-FILES_ALLOWED = ("store", "atomic", "user_file", "tasks", "bench", "cli", "identity", "records")
+FILES_ALLOWED = ("store", "atomic", "user_file", "tasks", "bench", "cli", "identity", "records", "networks")
 SYSTEM_ALLOWED = ("cost",)  # asks the kernel, in a file of its own, what the process takes
 
 

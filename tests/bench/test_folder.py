@@ -18,7 +18,7 @@ from curenu.bench import load_config, run
 from curenu.bench.archive import Archive
 from curenu.bench.network import Networks
 from curenu.errors import BadRequest, MissingData, RunBroken
-from curenu.evaluation import split_of
+from curenu.compare import split_of
 from curenu.tasks import load_task
 from tests.bench.small import TEXT, Stages, config, made, quiet
 

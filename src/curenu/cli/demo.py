@@ -42,7 +42,9 @@ def demo(
     make_folder(out)
     check_place(out / "report.html")
     note(which)
-    found = run_demo(chosen, progress_bar, seed=seed, quick=quick)
+    found = run_demo(
+        chosen, progress_bar, out / "networks", reference=chosen.name, seed=seed, quick=quick
+    )
     results = document(found.rows, found.report.facts | {"seed": seed, "choice": which})
     write_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
     write_text(out / "report.html", found.report.html())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from curenu.cli.console import print_json, stdout
-from curenu.estimate import Estimate
+from curenu.compare import Estimate
 from curenu.records import DriftRecord, RequestRecord
 from curenu.session import Request
 

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from curenu.cli.console import print_json, progress_bar, stdout
-from curenu.diagnosis import PROBES, TOLERANCE, Diagnosis, diagnose, diagnose_dense
+from curenu.compare import PROBES, TOLERANCE, Diagnosis, diagnose, diagnose_dense
 from curenu.identity import derived_seed
 from curenu.session import Session
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from curenu.bench.summary import lines_of
 from curenu.bench.tables import cells_of, shown
 from curenu.cli.console import stdout
-from curenu.report import COLUMNS, Row, cells
+from curenu.report import Row, cells, columns_for
 
 __all__ = ["print_comparison", "print_lines"]
 
@@ -22,7 +22,7 @@ _MARGIN = 3  # what a column's border and padding take
 def print_comparison(rows: Sequence[Row], title: str) -> None:
     """The rows under the report's headings, below each other where the terminal is narrow."""
     console = stdout()
-    _print(console, [column.heading for column in COLUMNS], cells(rows), title)
+    _print(console, [column.heading for column in columns_for(rows)], cells(rows), title)
     reasons = [f"{row.name} {row.status}" for row in rows if row.status.startswith("failed")]
     if reasons:
         console.print(escape("\n".join(reasons)))

@@ -12,7 +12,7 @@ from curenu.cli.choice import build_method, complete_method
 from curenu.cli.console import note, progress_bar
 from curenu.cli.record import plan_text, print_plan, print_record
 from curenu.cli.selection import selected
-from curenu.estimate import estimate
+from curenu.compare import cheaper, estimate
 from curenu.session import Session
 
 __all__ = ["unlearn"]
@@ -113,3 +113,6 @@ def unlearn(
     if result.repeated:
         note(f"request {result.record.request!r} had been granted before; nothing was done")
     print_record(result.record, as_json)
+    record = result.record
+    if not record.retrains and record.cost.seconds > session.retraining > 0:
+        note(cheaper(record.cost.seconds, session.retraining))

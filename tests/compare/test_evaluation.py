@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from curenu.audits import accuracy
-from curenu.diagnosis import PROBES, diagnose, diagnose_dense
+from curenu.compare import PROBES, diagnose, diagnose_dense
 from curenu.erasure import Plan
 from curenu.errors import BadRequest
-from curenu.estimate import estimate
-from curenu.evaluation import compare, distance, evaluate
+from curenu.compare import estimate
+from curenu.compare import compare, distance, evaluate
 from curenu.methods import CuReNU
 from curenu.risks import EmpiricalRisk
 from curenu.session import Session

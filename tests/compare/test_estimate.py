@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from curenu.erasure import Plan
-from curenu.estimate import estimate
+from curenu.compare import estimate
 from curenu.risks import EmpiricalRisk
 from tests.peaks import Drawn, model
 
