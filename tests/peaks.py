@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from curenu.compare import estimate
 from curenu.cost import peak_memory
 from curenu.erasure import ErasureProblem
-from curenu.compare import estimate
 from curenu.methods import StoCuReNU
 from curenu.risks import EmpiricalRisk
 

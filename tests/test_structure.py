@@ -15,7 +15,17 @@ MODULE_ALLOWED = (
     "parameters", "losses", "data", "risks", "autodiff", "operators", "checks", "tasks", "session", "run", "drift", "facade", "demo",
     "compare", "networks", "bench",
 )  # fmt: skip
-FILES_ALLOWED = ("store", "atomic", "user_file", "tasks", "bench", "cli", "identity", "records", "networks")
+FILES_ALLOWED = (
+    "store",
+    "atomic",
+    "user_file",
+    "tasks",
+    "bench",
+    "cli",
+    "identity",
+    "records",
+    "networks",
+)
 SYSTEM_ALLOWED = ("cost",)  # asks the kernel, in a file of its own, what the process takes
 
 

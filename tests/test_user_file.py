@@ -90,7 +90,7 @@ def test_a_module_beside_a_file_does_not_replace_one_that_others_imported(
 ) -> None:
     elsewhere = written(tmp_path / "elsewhere", shared_name="VALUE = 'theirs'\n")
     monkeypatch.syspath_prepend(str(elsewhere))
-    import shared_name  # type: ignore[import-not-found]  # noqa: PLC0415
+    import shared_name  # type: ignore[import-not-found]
 
     folder = written(
         tmp_path / "own",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -90,21 +89,12 @@ def methods_for(dimension: int, *, quick: bool = False) -> dict[str, Method]:
     }
 
 
-def run_demo(
-    task: Task,
-    stage: Stage,
-    folder: Path,
-    *,
-    reference: str | None = None,
-    seed: int = 0,
-    quick: bool = False,
-) -> Demo:
+def run_demo(networks: Networks, stage: Stage, *, seed: int = 0, quick: bool = False) -> Demo:
     """Train, retrain twice without what is erased, erase by every method, compare.
 
-    Networks are kept in `folder` and found there the next time; `reference` is the name that
-    the task was loaded by.
+    Trained networks are taken from `networks`, where they were kept before.
     """
-    networks = Networks.in_folder(folder, task, reference)
+    task = networks.task
     with stage("training") as progress:
         everyone = range(size_of(task.train))
         model = networks.get(seed, everyone, progress=progress).model

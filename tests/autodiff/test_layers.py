@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from curenu.estimate import _Alive
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
@@ -17,7 +18,6 @@ from curenu.autodiff import Kind
 from curenu.autodiff import linearisation as home
 from curenu.erasure import ErasureProblem
 from curenu.errors import UnsupportedModel
-from curenu.estimate import _Alive
 from curenu.losses import TokenCrossEntropy
 from curenu.methods import CuReNU
 from curenu.risks import AnchoredRisk, EmpiricalRisk, weighted_sum

@@ -9,7 +9,6 @@ import pytest
 
 from curenu.audits import klom_findings, unlearning_lira
 from curenu.bench.archive import Archive
-from curenu.bench.attack import membership
 from curenu.bench.cell import NOTHING, ORACLE, Cell
 from curenu.bench.config import Audits
 from curenu.bench.ensemble import ensembles, run_ensemble

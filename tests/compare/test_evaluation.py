@@ -11,11 +11,9 @@ import pytest
 import torch
 
 from curenu.audits import accuracy
-from curenu.compare import PROBES, diagnose, diagnose_dense
+from curenu.compare import PROBES, compare, diagnose, diagnose_dense, distance, estimate, evaluate
 from curenu.erasure import Plan
 from curenu.errors import BadRequest
-from curenu.compare import estimate
-from curenu.compare import compare, distance, evaluate
 from curenu.methods import CuReNU
 from curenu.risks import EmpiricalRisk
 from curenu.session import Session

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from curenu.evaluation import split_of
 
 from curenu.errors import MissingData
-from curenu.evaluation import split_of
 from curenu.networks import fingerprint
 from curenu.run import objective_of
 from curenu.tasks import Task, load_task

@@ -13,6 +13,7 @@ from curenu.cli.console import note, print_json, progress_bar
 from curenu.cli.files import check_place, make_folder, write_text
 from curenu.cli.table import print_comparison
 from curenu.demo import choose_task, run_demo
+from curenu.networks import Networks
 from curenu.report import document
 
 __all__ = ["demo"]
@@ -42,9 +43,8 @@ def demo(
     make_folder(out)
     check_place(out / "report.html")
     note(which)
-    found = run_demo(
-        chosen, progress_bar, out / "networks", reference=chosen.name, seed=seed, quick=quick
-    )
+    networks = Networks.in_folder(out / "networks", chosen, chosen.name)
+    found = run_demo(networks, progress_bar, seed=seed, quick=quick)
     results = document(found.rows, found.report.facts | {"seed": seed, "choice": which})
     write_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
     write_text(out / "report.html", found.report.html())

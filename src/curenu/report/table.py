@@ -29,6 +29,9 @@ _OF_THE_ROW: dict[str, Callable[[Row], float | None]] = {
     "seconds": lambda row: row.seconds,
     "ratio": lambda row: row.ratio,
 }
+_IF_MADE = (
+    "RMIA AUC", "RMIA TPR", "distance", "Df", "Dr", "Dt", "loss attack AUC", "loss attack TPR",
+)  # fmt: skip
 _WITH_SPREAD = ("Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin", "RMIA AUC", "Df", "Dr", "Dt",
                 "loss attack AUC")  # fmt: skip
 
@@ -45,13 +48,12 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def columns_for(rows: Sequence[Row]) -> tuple[Column, ...]:
-    """The columns of classifiers, or of other models, that any of the rows fills."""
+    """The columns of classifiers or of other models, without attacks that were not made."""
     whole = PREDICTIONS if any(row.finding("loss f") for row in rows) else COLUMNS
-    optional = {c.figure for c in whole if c.figure not in (*_OF_THE_ROW, "name", "products")}
     return tuple(
         column
         for column in whole
-        if column.figure not in optional or any(row.finding(column.figure) for row in rows)
+        if column.figure not in _IF_MADE or any(row.finding(column.figure) for row in rows)
     )
 
 
