@@ -12,8 +12,8 @@ import curenu
 SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
-    "parameters", "losses", "data", "risks", "autodiff", "operators", "checks", "tasks", "session", "run", "drift", "facade", "demo",
-    "compare", "networks", "bench",
+    "parameters", "losses", "data", "risks", "autodiff", "operators", "checks", "tasks",
+    "session", "run", "drift", "facade", "demo", "compare", "networks", "bench",
 )  # fmt: skip
 FILES_ALLOWED = (
     "store",

@@ -21,7 +21,7 @@ from curenu.networks import Fingerprint, fingerprint, refuse_other
 from curenu.networks.content import content_digest
 from curenu.tasks import Recipe, Task, load_task
 
-SIZE = 300
+SIZE = 120
 
 
 class Listed(Dataset[Any]):
@@ -94,14 +94,14 @@ def test_every_changed_byte_and_label_changes_the_digest(
     first = fingerprint(task(form(x, y)))
     assert fingerprint(task(form(x.copy(), y.copy()))) == first
     drawn = np.random.default_rng(1)
-    for _ in range(25):
+    for _ in range(15):
         changed = x.copy()
         place = int(drawn.integers(changed.nbytes))
         changed.view(np.uint8).reshape(-1)[place] ^= np.uint8(1 << int(drawn.integers(8)))
         found = fingerprint(task(form(changed, y)))
         assert first.changed(found) == ("data",)
         assert found.digest != first.digest
-    for place in drawn.integers(0, SIZE, 25):
+    for place in drawn.integers(0, SIZE, 15):
         labels = y.copy()
         labels[place] = (labels[place] + 1) % 5
         assert first.changed(fingerprint(task(form(x, labels)))) == ("labels",)
@@ -113,7 +113,7 @@ def test_a_permutation_changes_the_digest_even_far_from_the_ends(
 ) -> None:
     x, y = numbers()
     order = np.arange(SIZE)
-    order[[107, 108]] = order[[108, 107]]
+    order[[67, 68]] = order[[68, 67]]
     first = fingerprint(task(form(x, y)))
     assert "data" in first.changed(fingerprint(task(form(x[order], y[order]))))
     alike = np.zeros_like(x)  # examples that are equal but for their labels
@@ -151,7 +151,8 @@ def test_large_arrays_are_not_hashed_by_what_is_printed_of_them() -> None:
         ([functools.partial(functional.cross_entropy, label_smoothing=0.1)],
          [functools.partial(functional.cross_entropy, label_smoothing=0.2)]),
         ([nn.CrossEntropyLoss()], [nn.CrossEntropyLoss(label_smoothing=0.1)]),
-        ([nn.CrossEntropyLoss(weight=torch.ones(3))], [nn.CrossEntropyLoss(weight=torch.eye(3)[0])]),
+        ([nn.CrossEntropyLoss(weight=torch.ones(3))],
+         [nn.CrossEntropyLoss(weight=torch.eye(3)[0])]),
     ],
 )  # fmt: skip
 def test_different_contents_have_different_digests(pair: tuple[list[Any], list[Any]]) -> None:

@@ -12,7 +12,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
@@ -58,6 +58,7 @@ def full_name(thing: Any) -> str:
     return f"{module}.{getattr(thing, '__qualname__', getattr(thing, '__name__', ''))}"
 
 
+@lru_cache(maxsize=1024)
 def own_source(thing: Any) -> str:
     """The source of somebody's own function or class; "" for a library's, or if there is none."""
     if (getattr(thing, "__module__", None) or "").partition(".")[0] in _VERSIONED:
@@ -156,14 +157,15 @@ class _Content:
             held = {"array": np.asarray(value), "mode": getattr(value, "mode", None)}
             held["palette"] = value.getpalette() if hasattr(value, "getpalette") else None
         else:
-            names = {name for base in kind.__mro__ for name in _slots(base) if hasattr(value, name)}
-            held = {name: getattr(value, name) for name in names} | getattr(value, "__dict__", {})
-            if not held and kind.__init__ is not object.__init__:
+            slots = {name for base in kind.__mro__ for name in _slots(base)}
+            if not slots and not hasattr(value, "__dict__"):
                 raise UnsupportedModel(
                     f"The content of a {kind.__name__} cannot be seen: nobody could tell it "
                     "from another.",
                     "tensors, arrays, numbers, text, and objects with attributes.",
                 )
+            held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+            held |= getattr(value, "__dict__", {})
         self.word("object", f"{full_name(kind)}\n{own_source(kind)}".encode())
         self.add(held)
 
