@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+from typer.testing import CliRunner
 
 from curenu.bench import load_config, run
 from curenu.bench.archive import Archive
+from curenu.bench.workshop import Workshop
+from curenu.cli import app
 from curenu.errors import BadRequest, MissingData, RunBroken
 from tests.bench.small import TEXT, Stages, config, made, quiet
 
@@ -112,3 +115,24 @@ def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
         assert not (tmp_path / "nets").exists()
     with Archive(tmp_path / "out", chosen).open():
         pass  # let go of: the next one may
+
+
+def test_an_interrupted_run_says_what_it_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config(tmp_path)
+    trained: list[Any] = []
+    train = Workshop.train
+
+    def interrupted(shop: Workshop, unit: Any) -> None:
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append(train(shop, unit))
+
+    monkeypatch.setattr(Workshop, "train", interrupted)
+    places = ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "nets")]
+    done = CliRunner().invoke(app, ["bench", str(tmp_path / "small.toml"), *places])
+    assert done.exit_code == 130
+    assert "kept are 3 trained networks" in done.stderr
+    assert "0 cells" in done.stderr
+    assert "nothing of this command" not in done.stderr

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from curenu.bench import lines_of, load_config, report, run, shipped
-from curenu.cli.console import note, print_json, progress_bar, stderr, stdout
+from curenu.cli.console import keeping, note, print_json, progress_bar, stderr, stdout
 from curenu.cli.table import print_lines
 from curenu.distributed import require_one_process
 from curenu.errors import BadRequest
@@ -56,7 +56,8 @@ def bench(
         raise BadRequest("No configuration was named.", "`curenu bench --list`.")
     name, chosen = load_config(config, smoke=smoke)
     folder = out or Path("curenu-bench") / name
-    results = run(chosen, name, folder, cache, jobs=jobs, stage=_stage)
+    with keeping(lambda: _kept(folder, cache)):
+        results = run(chosen, name, folder, cache, jobs=jobs, stage=_stage)
     report(results, folder)
     if as_json:
         print_json(results)
@@ -68,6 +69,16 @@ def bench(
         note(f"all cells failed: {line.method} on {line.erasure}")
     if lost:
         raise typer.Exit(1)
+
+
+def _kept(folder: Path, cache: Path) -> str:
+    """What an interrupted run leaves, for the next one to go on with."""
+    networks, cells = (len(list(place.glob(name))) for place, name in
+                       ((cache, "*.safetensors"), (folder, "cells/*.json")))  # fmt: skip
+    return (
+        f"kept are {networks} trained networks in {cache} and {cells} cells in {folder}: the same "
+        "command goes on there"
+    )
 
 
 @contextmanager

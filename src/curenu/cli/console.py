@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 from curenu.distributed import joined, rank
 from curenu.errors import BadRequest, CurenuError, MissingData, RunBroken
 
-__all__ = ["CommandGroup", "note", "print_json", "progress_bar", "stderr", "stdout"]
+__all__ = ["CommandGroup", "keeping", "note", "print_json", "progress_bar", "stderr", "stdout"]
 
 _WIDE = 200  # columns where nobody says how wide the output is, as in a pipe
 
@@ -76,6 +76,16 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(shown, completed=done, total=total or None)
 
         yield told
+
+
+@contextmanager
+def keeping(kept: Callable[[], str]) -> Iterator[None]:
+    """For work that is kept piece by piece: an interruption says by `kept` what is there."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        note(f"interrupted; {kept()}")
+        raise typer.Exit(_INTERRUPTED) from interrupt
 
 
 class CommandGroup(TyperGroup):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from curenu.cli.choice import complete_task
-from curenu.cli.console import note, print_json, progress_bar
+from curenu.cli.console import keeping, note, print_json, progress_bar
 from curenu.cli.files import check_place, make_folder, write_text
 from curenu.cli.table import print_comparison
 from curenu.demo import choose_task, run_demo
@@ -44,7 +44,8 @@ def demo(
     check_place(out / "report.html")
     note(which)
     networks = Networks.in_folder(out / "networks", chosen, chosen.name)
-    found = run_demo(networks, progress_bar, seed=seed, quick=quick)
+    with keeping(lambda: f"networks that were trained are kept in {out / 'networks'}"):
+        found = run_demo(networks, progress_bar, seed=seed, quick=quick)
     results = document(found.rows, found.report.facts | {"seed": seed, "choice": which})
     write_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
     write_text(out / "report.html", found.report.html())

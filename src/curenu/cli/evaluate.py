@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from curenu.cli.console import note, print_json, progress_bar, stdout
+from curenu.cli.console import keeping, note, print_json, progress_bar, stdout
 from curenu.cli.files import check_place, write_text
 from curenu.cli.table import print_comparison
 from curenu.compare import Assessment
@@ -36,7 +36,8 @@ def evaluate(
     session = Session.open(run)
     if html is not None:
         check_place(html)
-    found = compare_with_oracles(session, oracles, progress_bar)
+    with keeping(lambda: "oracles that were trained are kept for the next time"):
+        found = compare_with_oracles(session, oracles, progress_bar)
     said = {"conclusions": list(found.conclusions), "missing": list(found.missing)}
     described = session.description
     results = (
