@@ -66,6 +66,10 @@ def as_images(x: np.ndarray, y: np.ndarray) -> Dataset[Any]:
     )
 
 
+def closing_over(weight: float) -> Any:
+    return lambda outputs, targets: weight * functional.cross_entropy(outputs, targets)
+
+
 FORMS = [as_tensors, as_pairs_of_arrays, as_mappings, as_images]
 
 
@@ -150,6 +154,7 @@ def test_large_arrays_are_not_hashed_by_what_is_printed_of_them() -> None:
         ([Recipe(1, 2, 0.1)], [Recipe(1, 2, 0.2)]),
         ([functools.partial(functional.cross_entropy, label_smoothing=0.1)],
          [functools.partial(functional.cross_entropy, label_smoothing=0.2)]),
+        ([closing_over(1.0)], [closing_over(2.0)]),
         ([nn.CrossEntropyLoss()], [nn.CrossEntropyLoss(label_smoothing=0.1)]),
         ([nn.CrossEntropyLoss(weight=torch.ones(3))],
          [nn.CrossEntropyLoss(weight=torch.eye(3)[0])]),

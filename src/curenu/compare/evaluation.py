@@ -65,9 +65,12 @@ _NO_CLASSES = (
 
 def _missing_attacks(session: Session) -> tuple[str, ...]:
     """Why no membership attack can be made on this request; nothing if one can."""
-    before = split_of(session.task, session.erased, session.retained, session.first_model)
+    before, now = (
+        split_of(session.task, session.erased, session.retained, model)
+        for model in (session.first_model, session.model)
+    )
     try:
-        membership(before, [before], before)
+        membership(now, [before], before)
     except (BadRequest, IllPosed) as error:
         return (f"No membership attack: {error.problem}",)
     return ()

@@ -14,7 +14,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import lru_cache, partial
 from pathlib import PurePath
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -122,6 +122,8 @@ class _Content:
             self._unordered("set", value)
         elif isinstance(value, _CODE):
             self._code(value)
+        elif isinstance(value, ModuleType):
+            self.word("library", value.__name__.encode())
         elif isinstance(value, MethodType):
             self.word("method", value.__name__.encode())
             self.add(value.__self__)
@@ -145,7 +147,7 @@ class _Content:
     def _code(self, value: Any) -> None:
         self.word("code", f"{full_name(value)}\n{own_source(value)}".encode())
         if isinstance(value, FunctionType):
-            closed = inspect.getclosurevars(value).nonlocals if value.__closure__ else {}
+            closed = [_inside(cell) for cell in value.__closure__ or ()]
             self.add([closed, value.__defaults__, value.__kwdefaults__])
 
     def _held(self, value: Any) -> None:
@@ -193,6 +195,14 @@ class _Content:
             flat = np.ascontiguousarray(part).reshape(-1)
             if flat.nbytes:
                 self.state.update(flat.view(np.uint8).data)
+
+
+def _inside(cell: CellType) -> Any:
+    """What a function closes over; None for what is not set yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
 
 
 def _parts(whole: Any, width: int, contiguous: bool) -> Iterable[Any]:
