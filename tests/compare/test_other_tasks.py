@@ -141,24 +141,32 @@ def row(auc: float, low: float, high: float, **others: Any) -> Row:
     return Row("own", (attack, Finding("Rf", 1.25), Finding("G loss", 0.8)), **others)
 
 
+SEEN, UNSEEN = row(0.8, 0.7, 0.9), row(0.55, 0.45, 0.65)
+"""The trained model, where the attack finds the examples, and where it does not."""
+
+
 @pytest.mark.parametrize(
-    ("made", "words"),
+    ("made", "before", "words"),
     [
-        (row(0.7, 0.6, 0.8), "still finds the erased examples"),
-        (row(0.52, 0.45, 0.6), "no better than in retrained models"),
-        (row(0.3, 0.2, 0.4), "in the other direction"),
-        (Row("own"), "No membership attack was made"),
+        (row(0.7, 0.6, 0.8), SEEN, "still finds the erased examples"),
+        (row(0.52, 0.45, 0.6), SEEN, "no longer shows that they were in the training set"),
+        (row(0.52, 0.45, 0.6), UNSEEN, "(AUC 0.55): this attack cannot see them, and an auditor "
+         "may conclude nothing from its silence"),
+        (row(0.3, 0.2, 0.4), SEEN, "in the other direction"),
+        (Row("own"), Row("before"), "No membership attack was made"),
     ],
-)
-def test_conclusions_follow_the_attacks_interval(made: Row, words: str) -> None:
-    said = conclusions(made, 100, 3)
+)  # fmt: skip
+def test_conclusions_follow_the_attacks_interval(made: Row, before: Row, words: str) -> None:
+    said = conclusions(made, before, erased=100, oracles=3)
     assert words in said[0]
     assert "What this does not show" in said[-1]
     assert not any("Only 100" in sentence for sentence in said)
 
 
 def test_conclusions_name_cost_and_small_requests() -> None:
-    said = " ".join(conclusions(row(0.5, 0.4, 0.6, seconds=3.0, ratio=6.0), 3, 2))
+    said = " ".join(
+        conclusions(row(0.5, 0.4, 0.6, seconds=3.0, ratio=6.0), SEEN, erased=3, oracles=2)
+    )
     assert cheaper(3.0, 0.5) in said
     assert "it takes 0.5 s, the erasure took 3 s" in said
     assert "Only 3 examples" in said

@@ -18,12 +18,14 @@ LIMITS = (
 """Said at the end of every evaluation."""
 
 
-def conclusions(row: Row, erased: int, oracles: int) -> tuple[str, ...]:
+def conclusions(row: Row, before: Row, *, erased: int, oracles: int) -> tuple[str, ...]:
     """Sentences about the unlearned model of `row`, from the strongest statement to the limits.
 
-    `erased` is the number of erased examples, `oracles` that of retrained models.
+    `before` is the row of the trained model: an attack that does not find the examples even
+    there has nothing to say. `erased` is the number of erased examples, `oracles` that of
+    retrained models.
     """
-    sentences = [*_membership(row), *_memory(row), *_closeness(row), *_cost(row)]
+    sentences = [*_membership(row, before), *_memory(row), *_closeness(row), *_cost(row)]
     if erased < _FEW:
         sentences.append(
             f"Only {erased} examples were erased: their intervals are wide, and an attack that "
@@ -36,18 +38,20 @@ def conclusions(row: Row, erased: int, oracles: int) -> tuple[str, ...]:
     return (*sentences, LIMITS)
 
 
-def _membership(row: Row) -> list[str]:
+def _membership(row: Row, before: Row) -> list[str]:
     """What an attacker who asks "was this example in the training set?" finds."""
     for name, attack in (("RMIA", "RMIA AUC"), ("The attack by loss", "loss attack AUC")):
         found = row.finding(attack)
         if found is not None and found.interval is not None:
-            return [_attacked(name, found, found.interval)]
+            return [_attacked(name, found, found.interval, before.finding(attack))]
     return ["No membership attack was made: nothing is said about what an attacker finds."]
 
 
-def _attacked(name: str, found: Finding, interval: tuple[float, float]) -> str:
+def _attacked(
+    name: str, found: Finding, interval: tuple[float, float], before: Finding | None
+) -> str:
     low, high = interval
-    aim = 0.5 if found.reference is None else found.reference
+    aim = _aim(found)
     of = "blind guessing" if found.reference is None else "models that never saw them"
     figures = f"(AUC {found.value:.2f}, between {low:.2f} and {high:.2f}; {of}: {aim:.2f})"
     if low > aim:
@@ -61,11 +65,22 @@ def _attacked(name: str, found: Finding, interval: tuple[float, float]) -> str:
             f"{name} tells the erased examples from strangers in the other direction {figures}: "
             "the model treats them as less known than retraining would, which is a trace too."
         )
+    said = f"{name} finds the erased examples no better than in retrained models {figures}. "
+    if before is None or before.interval is None or before.interval[0] <= _aim(before):
+        known = "" if before is None else f" (AUC {before.value:.2f})"
+        return (
+            f"{said}But it does not find them in the model before erasure either{known}: this "
+            "attack cannot see them, and an auditor may conclude nothing from its silence."
+        )
     return (
-        f"{name} finds the erased examples no better than in retrained models {figures}. An "
-        "auditor may conclude that this attack, with these models, does not show that they were "
-        "in the training set."
+        f"{said}It does find them in the model before erasure (AUC {before.value:.2f}). An "
+        "auditor may conclude that this attack, with these models, no longer shows that they "
+        "were in the training set."
     )
+
+
+def _aim(found: Finding) -> float:
+    return 0.5 if found.reference is None else found.reference
 
 
 def _memory(row: Row) -> list[str]:

@@ -53,7 +53,8 @@ def evaluate(session: Session, oracles: int, stage: Stage) -> Assessment:
             rows = _classified(session, trained, attacks=not missing)
         else:
             rows = _predicted(session, trained)
-    return Assessment(rows, conclusions(rows[-1], len(session.erased), oracles), missing)
+    said = conclusions(rows[-1], rows[0], erased=len(session.erased), oracles=oracles)
+    return Assessment(rows, said, missing)
 
 
 _NO_CLASSES = (
