@@ -19,7 +19,7 @@ from curenu.audits import Finding
 from curenu.compare import Assessment, cheaper, conclusions, evaluate, membership
 from curenu.methods import FineTune
 from curenu.networks import Networks
-from curenu.report import Row, columns_for
+from curenu.report import Report, Row, columns_for
 from curenu.session import Session
 from curenu.tasks import Recipe, Task, load_task
 from tests.session.runs import SHORT
@@ -81,6 +81,9 @@ def test_a_regression_is_compared_by_losses_and_outputs(
     assert attack.reference is not None
     assert "Df" in [column.figure for column in columns_for(found.rows)]
     assert "Rf" not in [column.figure for column in columns_for(found.rows)]
+    page = Report("Diabetes", {}, found.rows, conclusions=found.conclusions).html()
+    assert "loss f" in page
+    assert "What may be concluded" in page
 
 
 def test_what_does_not_apply_is_said(regression: tuple[Session, Assessment]) -> None:

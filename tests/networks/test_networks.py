@@ -138,6 +138,22 @@ def test_outputs_on_another_test_set_are_not_taken_for_those_on_this(tmp_path: P
     assert len(other.outputs(0, IDS, [1]).test.targets) == 50
 
 
+def test_what_is_kept_can_be_listed_and_deleted_and_nothing_else(
+    networks: Networks, tmp_path: Path
+) -> None:
+    assert networks.shelf.names() == ()
+    networks.train(0, IDS)
+    networks.outputs(0, IDS, [1])
+    (tmp_path / "nets" / "thesis.tex").write_text("x")
+    names = networks.shelf.names()
+    assert len(names) == 2
+    for name in names:
+        networks.shelf.remove(name)
+        networks.shelf.remove(name)
+    assert [path.name for path in files(tmp_path)] == ["thesis.tex"]
+    assert not networks.is_kept(networks.key(0, IDS))
+
+
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunBroken, match="Cannot keep"):

@@ -12,6 +12,7 @@ from curenu.errors import RunBroken
 
 __all__ = ["FolderShelf", "Shelf"]
 
+_ENDING = ".safetensors"
 _OWNER_ONLY = 0o600  # networks that saw erased people are nobody else's to read
 
 
@@ -21,6 +22,8 @@ class Shelf(Protocol):
     def holds(self, name: str) -> bool: ...
     def read(self, name: str) -> bytes: ...
     def write(self, name: str, content: bytes) -> None: ...
+    def names(self) -> tuple[str, ...]: ...
+    def remove(self, name: str) -> None: ...
     def describe(self, name: str) -> str: ...
 
 
@@ -28,7 +31,7 @@ class Shelf(Protocol):
 class FolderShelf:
     """A folder, made with the first thing that is kept; files are readable by their owner only.
 
-    Raises `RunBroken` when a file cannot be read or written.
+    Raises `RunBroken` when a file cannot be read, written or deleted.
     """
 
     folder: Path
@@ -56,6 +59,23 @@ class FolderShelf:
         except OSError as error:
             raise RunBroken(
                 f"Cannot keep {path}: {error.strerror}.", "freeing space or another folder."
+            ) from error
+
+    @by_first
+    def names(self) -> tuple[str, ...]:
+        """Everything that is kept, sorted; what is not of this shelf's kind is left out."""
+        found = self.folder.rglob(f"*{_ENDING}")
+        return tuple(sorted(path.relative_to(self.folder).as_posix() for path in found))
+
+    @by_first
+    def remove(self, name: str) -> None:
+        """Delete what is kept under that name; it may be gone already."""
+        path = self.folder / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunBroken(
+                f"Cannot delete {path}: {error.strerror}.", "granting access."
             ) from error
 
     def describe(self, name: str) -> str:
