@@ -13,7 +13,7 @@ SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
     "parameters", "own_model", "losses", "data", "risks", "autodiff", "operators", "checks",
-    "tasks", "session", "run", "drift", "facade", "demo", "evaluation", "bench",
+    "tasks", "session", "run", "drift", "facade", "demo", "compare", "networks", "bench",
 )  # fmt: skip
 FILES_ALLOWED = (
     "store",
@@ -25,6 +25,7 @@ FILES_ALLOWED = (
     "identity",
     "records",
     "task_source",
+    "networks",
 )
 SYSTEM_ALLOWED = ("memory",)  # asks the kernel what there is and what the process takes
 

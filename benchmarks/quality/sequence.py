@@ -25,7 +25,7 @@ from reference import compared, opened, parser_of, stage, weighed
 
 from curenu.bench.request import draw
 from curenu.bench.workshop import Workshop
-from curenu.evaluation import Comparison
+from curenu.compare import Comparison
 from curenu.records import Anchoring
 from curenu.report import Row, document
 from curenu.session import Session

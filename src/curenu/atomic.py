@@ -12,14 +12,17 @@ PARTIAL = ".partial"
 """Ending of a file that is not finished; a killed process may leave one."""
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Put `content` at `path` at once and for good: written beside, flushed, renamed.
 
+    `mode` are the file's permissions, those of the process unless given.
     Raises `OSError` as the system gives it; what was at `path` is then still there.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")  # each writer has its own
     try:
         with partial.open("wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

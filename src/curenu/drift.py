@@ -92,7 +92,7 @@ def chain_of(run: Run, records: Sequence[RequestRecord], model: nn.Module) -> Ch
         requests=requests,
         erased=sorted(p for record in requests for p in record.positions),
         retained=[p for p in range(run.description.examples) if p not in gone],
-        retraining=records[base - 1].cost.seconds if base else run.description.seconds,
+        retraining=run.retraining,
         seed=run.description.seed,
     )
 

@@ -1,4 +1,4 @@
-"""What makes a run the same run: its data, its recipe, its methods and its seeds."""
+"""What a run writes down of its recipe, its methods and its seeds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-from torch.utils import _pytree as pytree
-
-from curenu.checks import size_of
 from curenu.erasure import Method
 from curenu.methods import METHODS
 from curenu.records import Value, plain
@@ -18,31 +14,16 @@ from curenu.tasks import Task
 
 __all__ = [
     "absolute_reference",
-    "data_digest",
     "derived_seed",
     "describe_method",
     "describe_recipe",
 ]
-
-_LOOKED_AT = 64  # examples that stand for the data
 
 
 def absolute_reference(task: str) -> str:
     """`file.py:function` with the file's full path, so that a run opens from anywhere."""
     file, colon, function = task.rpartition(":")
     return f"{Path(file).resolve()}:{function}" if colon else task
-
-
-def data_digest(task: Task) -> str:
-    """Hash of the number of training examples, their ids and the values of 64 of them."""
-    size = size_of(task.train)
-    ids = None if task.ids is None else list(task.ids)
-    state = hashlib.sha256(f"{size}/{ids!r}".encode())
-    for position in sorted({i * size // _LOOKED_AT for i in range(_LOOKED_AT)}):
-        for leaf in pytree.tree_leaves(task.train[position]):
-            value = leaf.tolist() if isinstance(leaf, Tensor) else leaf
-            state.update(repr(value).encode())
-    return state.hexdigest()
 
 
 def derived_seed(seed: int, purpose: str, number: int) -> int:

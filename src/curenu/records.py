@@ -16,6 +16,7 @@ from torch import Tensor
 from curenu.cost import Cost
 from curenu.erasure import Certificate, StepRecord
 from curenu.errors import UnsupportedModel
+from curenu.networks import Fingerprint
 from curenu.status import Advice, Status
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "DriftRecord",
     "Named",
     "Only",
-    "OracleRecord",
     "Packed",
     "RequestRecord",
     "RunDescription",
@@ -63,9 +63,9 @@ class _Record(BaseModel):
 class RunDescription(_Record):
     """What `task.toml` says: enough to build task and first weights again.
 
-    `task` is a name or `file.py:function` (None: the task was given as an object), `data`
-    the hash of a sample of its training data, `start` the name of the first weights. `sources`
-    are the hashes of the user's own file and of what it imported from beside it.
+    `task` is a name or `file.py:function` (None: the task was given as an object),
+    `fingerprint` that of its problem, `start` the name of the first weights. `sources` are the
+    hashes of the user's own file and of what it imported from beside it.
     """
 
     format: Literal[1] = FORMAT
@@ -76,7 +76,7 @@ class RunDescription(_Record):
     sources: dict[str, Digest] = Field(default_factory=dict)
     seed: int
     examples: int
-    data: Digest
+    fingerprint: Fingerprint
     start: Digest
     seconds: float = 0.0
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -169,14 +169,6 @@ class RequestRecord(_Record):
     def retrains(self) -> bool:
         """Whether it trained the whole model anew, which ends a sequence."""
         return self.method == "retrain" and self.only is None
-
-
-class OracleRecord(_Record):
-    """A model retrained without the erased examples: its configuration, weights and time."""
-
-    configuration: dict[str, Any]
-    weights: Digest
-    seconds: float
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from curenu.checks import size_of
 from curenu.errors import RunBroken
-from curenu.identity import data_digest
+from curenu.networks import Networks, fingerprint, refuse_other
 from curenu.parameters import Selection
 from curenu.records import Named, RequestRecord
 from curenu.risks import EmpiricalRisk
@@ -19,14 +18,21 @@ __all__ = ["Run", "objective_of"]
 class Run:
     """The state of a run as its store has it, checked to be whole and to fit the task.
 
-    Raises `RunBroken` when data, ledger or weights are not those of this run.
+    `reference` is the name or `file.py:function` that gave the task, None for an object.
+    Raises `RunBroken` when the task, its data, ledger or weights are not those of this run.
     """
 
-    def __init__(self, store: RunStore, task: Task) -> None:
+    def __init__(self, store: RunStore, task: Task, reference: str | None = None) -> None:
         self.store, self.task = store, task
         self.description = store.description()
-        self._check_task()
+        self.fingerprint = fingerprint(task, reference)
+        refuse_other(self.description.fingerprint, self.fingerprint, task.name)
         self.refresh()
+
+    @property
+    def networks(self) -> Networks:
+        """The networks of the run's task that were trained beside its own models, kept."""
+        return Networks(self.store.networks, self.task, self.fingerprint)
 
     @property
     def erased(self) -> tuple[int, ...]:
@@ -52,6 +58,12 @@ class Run:
         """How many requests were granted up to the last that retrained the whole model."""
         numbers = [r.number for r in self.records if r.retrains]
         return numbers[-1] if numbers else 0
+
+    @property
+    def retraining(self) -> float:
+        """Seconds of the last training of the whole model; 0 if unknown."""
+        base = self.base
+        return self.records[base - 1].cost.seconds if base else self.description.seconds
 
     @property
     def erased_since_base(self) -> tuple[int, ...]:
@@ -107,16 +119,6 @@ class Run:
             )
         model.load_state_dict(named)
         return model.eval()
-
-    def _check_task(self) -> None:
-        if (
-            size_of(self.task.train) != self.description.examples
-            or data_digest(self.task) != self.description.data
-        ):
-            raise RunBroken(
-                f"The training data of {self.task.name!r} are not those of this run.",
-                "the data the run was made with: ids mean nothing on any other.",
-            )
 
 
 def objective_of(task: Task, model: nn.Module, only: Selection | None = None) -> EmpiricalRisk:

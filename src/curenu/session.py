@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,17 @@ from torch import Tensor, nn
 from curenu.checks import positions_of, size_of
 from curenu.drift import chain_of, measure
 from curenu.erasure import Erasure, Method, StepRecord
-from curenu.errors import BadRequest, IllPosed
+from curenu.errors import BadRequest
 from curenu.facade import erase, with_parameters
 from curenu.identity import (
     absolute_reference,
-    data_digest,
     derived_seed,
     describe_method,
     describe_recipe,
 )
-from curenu.methods import resolve_method
+from curenu.methods import Retrain, resolve_method
 from curenu.names import check_request_name, names_of
+from curenu.networks import TrainedNetwork, fingerprint, timed_training, warm_up
 from curenu.records import (
     Anchoring,
     DriftRecord,
@@ -31,16 +30,15 @@ from curenu.records import (
     RequestRecord,
     RunDescription,
     Value,
-    digest,
     pack,
 )
 from curenu.request import Progress, Request, counter, prepare
 from curenu.run import Run, objective_of
 from curenu.store import FolderStore
-from curenu.task_source import hashes_of, reference_from, task_of, vouch
+from curenu.task_source import built_in, hashes_of, place_of, reference_from, task_of, vouch
 from curenu.tasks import Task, build_task
 
-__all__ = ["Oracle", "Progress", "Request", "Session", "SessionResult", "counter"]
+__all__ = ["Progress", "Request", "Session", "SessionResult", "counter"]
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,6 @@ class SessionResult:
     model: nn.Module
     record: RequestRecord
     repeated: bool = False
-
-
-@dataclass(frozen=True)
-class Oracle:
-    """A model retrained without the erased examples, and the seconds its training took."""
-
-    model: nn.Module
-    seed: int
-    seconds: float
 
 
 class Session(Run):
@@ -97,10 +86,9 @@ class Session(Run):
             loaded, options = build_task(reference, options or {})
         names_of(loaded.ids, size_of(loaded.train))  # refuses ids that text cannot tell apart
         objective_of(loaded, loaded.initialise(seed))  # refuses what no request could use
-        start = time.perf_counter()
-        model = loaded.train_model(seed, progress=progress)
-        _check_finite(model)
-        weights = pack(model.state_dict())
+        problem = fingerprint(loaded, reference)
+        trained = timed_training(loaded, seed, progress=progress)
+        weights = pack(trained.model.state_dict())
         description = RunDescription(
             task=reference and reference_from(reference, store.folder),
             sources=hashes_of(reference),
@@ -109,14 +97,14 @@ class Session(Run):
             recipe=describe_recipe(loaded),
             seed=seed,
             examples=size_of(loaded.train),
-            data=data_digest(loaded),
+            fingerprint=problem,
             start=weights.name,
-            seconds=time.perf_counter() - start,
+            seconds=trained.seconds,
         )
         with store.exclusive():
             store.create(description, weights)
         vouch(description)
-        return cls(store, loaded)
+        return cls(store, loaded, reference)
 
     @classmethod
     def open(
@@ -132,9 +120,11 @@ class Session(Run):
         `SourceNotTrusted` before any code that the run names is run.
         """
         store = FolderStore(folder)
-        if not isinstance(task, Task):
-            task = task_of(store.description(), store.folder, named=task, trust=trust)
-        return cls(store, task)
+        described = store.description()
+        if isinstance(task, Task):
+            return cls(store, task, built_in(described))
+        loaded = task_of(described, store.folder, named=task, trust=trust)
+        return cls(store, loaded, place_of(described, store.folder, task))
 
     def prepare(
         self,
@@ -189,6 +179,8 @@ class Session(Run):
                 forget, method, seed=seed, only=only, anchor=anchor, progress=progress,
                 on_step=on_step,
             )  # fmt: skip
+            if isinstance(asked.method, Retrain):
+                warm_up(self.task)  # its seconds are what later erasures are held against
             erasure = erase(asked.problem, asked.method, seed=asked.seed)
             model = with_parameters(self.model, asked.risk.parameters, erasure.theta)
             weights = pack(model.state_dict())
@@ -223,28 +215,10 @@ class Session(Run):
             once=chosen if check else None,
         )
 
-    def oracle(self, number: int, *, progress: Progress | None = None) -> Oracle:
+    def oracle(self, number: int, *, progress: Progress | None = None) -> TrainedNetwork:
         """The `number`-th model retrained without what is erased; kept, trained only once."""
         seed = derived_seed(self.description.seed, "oracle", number)
-        configuration = {
-            "title": self.description.title,
-            "data": self.description.data,
-            "recipe": self.description.recipe,
-            "seed": seed,
-            "retained": digest(repr(self.retained).encode()),
-        }
-        with self.store.exclusive():
-            kept = self.store.oracle(configuration)
-            if kept is None:
-                start = time.perf_counter()
-                model = self.task.train_model(seed, ids=self.retained, progress=progress)
-                _check_finite(model)
-                record = self.store.keep_oracle(
-                    configuration, pack(model.state_dict()), time.perf_counter() - start
-                )
-                return Oracle(model, seed, record.seconds)
-        record, named = kept
-        return Oracle(self.fit(named, "an oracle"), seed, record.seconds)
+        return self.networks.get(seed, self.retained, progress=progress)
 
     def _record(
         self,
@@ -300,12 +274,3 @@ class Session(Run):
     def _id(self, position: int) -> int | str:
         name = position if self.task.ids is None else self.task.ids[position]
         return name if isinstance(name, int | str) else str(name)
-
-
-def _check_finite(model: nn.Module) -> None:
-    bad = [name for name, t in model.state_dict().items() if not t.isfinite().all()]
-    if bad:
-        raise IllPosed(
-            f"Training ended in NaN or Inf, first in {bad[0]}.",
-            "a smaller learning rate, or cleaning the data.",
-        )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import safetensors
 import safetensors.torch
@@ -18,10 +17,10 @@ from pydantic import ValidationError
 from curenu.atomic import PARTIAL, lock, replace_file
 from curenu.distributed import by_first, held_by_first
 from curenu.errors import RunBroken
+from curenu.networks import FolderShelf, Shelf
 from curenu.records import (
     FORMAT,
     Named,
-    OracleRecord,
     Packed,
     RequestRecord,
     RunDescription,
@@ -41,10 +40,8 @@ class RunStore(Protocol):
     def ledger(self) -> tuple[RequestRecord, ...]: ...
     def weights(self, name: str) -> Named: ...
     def commit(self, record: RequestRecord, weights: Packed) -> None: ...
-    def oracle(self, configuration: Mapping[str, Any]) -> tuple[OracleRecord, Named] | None: ...
-    def keep_oracle(
-        self, configuration: Mapping[str, Any], weights: Packed, seconds: float
-    ) -> OracleRecord: ...
+    @property
+    def networks(self) -> Shelf: ...
     def write(self, name: str, content: str) -> object: ...
     def exclusive(self) -> AbstractContextManager[None]: ...
 
@@ -163,33 +160,10 @@ class FolderStore:
                     path.unlink(missing_ok=True)
                 raise
 
-    def oracle(self, configuration: Mapping[str, Any]) -> tuple[OracleRecord, Named] | None:
-        """The retrained model kept for exactly this configuration; None if there is none."""
-        path = self._oracle_path(configuration)
-        if not path.is_file():
-            return None
-        try:
-            record = OracleRecord.model_validate_json(_read(path))
-        except ValidationError as error:
-            raise RunBroken(f"{path}: {_first(error)}.", f"deleting {path}.") from error
-        if record.configuration != dict(configuration):
-            raise RunBroken(f"{path} is of another configuration.", f"deleting {path}.")
-        return record, _unpack(path.with_suffix(".safetensors"), record.weights)
-
-    @by_first
-    def keep_oracle(
-        self, configuration: Mapping[str, Any], weights: Packed, seconds: float
-    ) -> OracleRecord:
-        """Keep a retrained model; its record is written last and makes it known."""
-        record = OracleRecord(
-            configuration=dict(configuration), weights=weights.name, seconds=seconds
-        )
-        path = self._oracle_path(configuration)
-        with _writing(self.folder):
-            path.parent.mkdir(exist_ok=True)
-            replace_file(path.with_suffix(".safetensors"), weights.content)
-            replace_file(path, record.model_dump_json(indent=2).encode())
-        return record
+    @property
+    def networks(self) -> Shelf:
+        """The place of models retrained for comparison."""
+        return FolderShelf(self.folder / "oracles")
 
     @held_by_first
     @contextmanager
@@ -220,10 +194,6 @@ class FolderStore:
 
     def _path(self, name: str) -> Path:
         return self.folder / "weights" / f"{name}.safetensors"
-
-    def _oracle_path(self, configuration: Mapping[str, Any]) -> Path:
-        key = json.dumps(dict(configuration), sort_keys=True).encode()
-        return self.folder / "oracles" / f"{digest(key)}.json"
 
     def _sweep(self, known: set[str]) -> None:
         """Remove what a killed process left: weights no record names, half-written files."""

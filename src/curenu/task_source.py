@@ -20,7 +20,7 @@ from curenu.records import RunDescription
 from curenu.tasks import Task, load_task
 from curenu.user_file import digest_of, is_reference, limited_to, sources_of
 
-__all__ = ["hashes_of", "reference_from", "task_of", "vouch"]
+__all__ = ["built_in", "hashes_of", "place_of", "reference_from", "task_of", "vouch"]
 
 _VARIABLE = "CURENU_TRUSTED"
 _AFTER_READING = "`--trust` (`trust=True`) after reading it"
@@ -66,11 +66,11 @@ def task_of(
             "`Session.open(folder, task=...)` with the same task, or `--task "
             "path/to/file.py:function` with a function that returns it.",
         )
-    if reference is not None and not is_reference(reference):
+    if built_in(description) is not None:
         if named is not None:
             raise BadRequest(f"The run's task is {reference!r}, which is built in.", "no --task.")
-        return load_task(reference, **description.options)
-    place = named or str(folder.resolve().parent / (reference or ""))
+        return load_task(str(reference), **description.options)
+    place = place_of(description, folder, named) or str(named)
     if trust or reference is None:
         _check_there(place, described=description)
         task = load_task(place, **description.options)
@@ -87,6 +87,22 @@ def task_of(
     if hashes_of(place) == _renamed(description, place):
         _remember(_token(description, place))
     return task
+
+
+def built_in(description: RunDescription) -> str | None:
+    """The name of the run's task, if it is a built-in one."""
+    task = description.task
+    return None if task is None or is_reference(task) else task
+
+
+def place_of(description: RunDescription, folder: Path, named: str | None = None) -> str | None:
+    """The name or `file.py:function`, `named` or where it lay, that gives the run's task.
+
+    None for a task that was given as an object.
+    """
+    if description.task is None or built_in(description) is not None:
+        return description.task
+    return named or str(folder.resolve().parent / description.task)
 
 
 def vouch(description: RunDescription) -> None:

@@ -16,6 +16,7 @@ import torch
 from curenu.cost import Cost
 from curenu.erasure import Certificate, StepRecord
 from curenu.errors import RunBroken, UnsupportedModel
+from curenu.networks import Fingerprint
 from curenu.operators import Recurrence
 from curenu.records import Packed, RequestRecord, RunDescription, digest, pack, plain
 from curenu.status import Status
@@ -37,7 +38,7 @@ def description(**changes: Any) -> RunDescription:
         "recipe": {"weight_decay": 1e-4, "epochs": 3},
         "seed": 3,
         "examples": 10,
-        "data": digest(b"data"),
+        "fingerprint": Fingerprint(*(digest(part.encode()) for part in "dlntrmos")),
         "start": weights(0).name,
     }
     return RunDescription(**(values | changes))
@@ -256,30 +257,6 @@ def test_only_one_process_writes_and_a_killed_one_leaves_no_lock(store: FolderSt
     with store.exclusive():
         store.commit(record(2), weights(2))
     assert len(store.ledger()) == 2
-
-
-def test_an_oracle_is_found_only_under_its_own_configuration(store: FolderStore) -> None:
-    asked = {"seed": 1, "retained": "abc", "recipe": {"epochs": 3}}
-    assert store.oracle(asked) is None
-    store.keep_oracle(asked, weights(5), 2.5)
-    found = store.oracle(asked)
-    assert found is not None
-    assert found[0].seconds == 2.5
-    assert found[1]["bias"][0] == 5
-    assert store.oracle(asked | {"seed": 2}) is None
-
-
-def test_a_damaged_oracle_is_refused(store: FolderStore) -> None:
-    asked = {"seed": 1}
-    store.keep_oracle(asked, weights(5), 2.5)
-    (file,) = (store.folder / "oracles").glob("*.safetensors")
-    cut(file)
-    with pytest.raises(RunBroken, match="damaged"):
-        store.oracle(asked)
-    (note,) = (store.folder / "oracles").glob("*.json")
-    note.write_text(note.read_text().replace('"seed": 1', '"seed": 4'))
-    with pytest.raises(RunBroken, match="another configuration"):
-        store.oracle(asked)
 
 
 def test_results_replace_each_other_whole(store: FolderStore) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curenu.cli.console import note, print_json, progress_bar, settle
+from curenu.cli.console import keeping, note, print_json, progress_bar, say, settle
 from curenu.cli.files import check_place, write_text
 from curenu.cli.run_option import RunArgument, TaskOption, TrustOption, opened
+
+if TYPE_CHECKING:
+    from curenu.compare import Assessment
 
 __all__ = ["evaluate"]
 
@@ -27,27 +30,34 @@ def evaluate(
 ) -> None:
     """Compare a run's current model with models that never saw what was erased.
 
+    Closeness, membership attacks, and what an auditor may conclude from them.
+
     Example: curenu evaluate run --oracles 3
     """
     from curenu.cli.table import print_comparison
-    from curenu.evaluation import evaluate as compare_with_oracles
+    from curenu.compare import evaluate as compare_with_oracles
     from curenu.report import Report, document
 
     session = opened(run, task, trust)
     if html is not None:
         check_place(html)
-    rows = compare_with_oracles(session, oracles, progress_bar)
+    with keeping(lambda: "oracles that were trained are kept, and the same command goes on there"):
+        found = compare_with_oracles(session, oracles, progress_bar)
+    said = {"conclusions": list(found.conclusions), "missing": list(found.missing)}
     described = session.description
-    results = document(
-        rows,
-        {
-            "task": described.title,
-            "seed": described.seed,
-            "requests": len(session.records),
-            "erased": len(session.erased),
-            "oracles": oracles,
-            "weights": session.current,
-        },
+    results = (
+        document(
+            found.rows,
+            {
+                "task": described.title,
+                "seed": described.seed,
+                "requests": len(session.records),
+                "erased": len(session.erased),
+                "oracles": oracles,
+                "weights": session.current,
+            },
+        )
+        | said
     )
     facts = {
         "task": f"{described.title}, {session.task.source}",
@@ -56,7 +66,9 @@ def evaluate(
         "oracles": str(oracles),
         "weights": session.current,
     }
-    page = Report(f"Erasing from {described.title}", facts, tuple(rows)).html()
+    page = Report(
+        f"Erasing from {described.title}", facts, found.rows, conclusions=_sentences(found)
+    ).html()
     session.store.write("results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
     if html is None:
         session.store.write("report.html", page)
@@ -66,5 +78,13 @@ def evaluate(
     if as_json:
         print_json(results)
         return
-    print_comparison(rows, facts["erased"])
+    print_comparison(found.rows, facts["erased"])
+    say("What may be concluded:")
+    for sentence in _sentences(found):
+        say(f"- {sentence}")
     note(f"report: {html or run / 'report.html'}")
+
+
+def _sentences(found: Assessment) -> tuple[str, ...]:
+    """What does not apply, then what may be concluded."""
+    return (*found.missing, *found.conclusions)

@@ -31,8 +31,6 @@ _TOLD = "interrupted, and said so"
 _UNWRITTEN = 1
 
 _KEPT = {
-    "bench": "trained networks and finished cells are kept, and the same command goes on there",
-    "evaluate": "models that were retrained are kept, and the same command goes on there",
     "unlearn": "the request is on record wholly or not at all: see `curenu show`",
 }
 
@@ -67,11 +65,12 @@ class CommandGroup(TyperGroup):
         try:
             with _joined():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             if settled():
                 note("interrupted; what was asked had been done")
                 return 0
-            kept = _KEPT.get(ctx.invoked_subcommand or "", "nothing of this command was kept")
+            whole = _KEPT.get(ctx.invoked_subcommand or "", "nothing of this command was kept")
+            kept = interrupt.args[0] if interrupt.args else whole  # see `keeping`
             note(f"interrupted; {kept}")
             return _TOLD
 

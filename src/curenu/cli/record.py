@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from curenu.cli.console import print_json, say
+from curenu.compare import Estimate
 from curenu.erasure import Certificate
-from curenu.estimate import Estimate
 from curenu.records import DriftRecord, RequestRecord
 from curenu.session import Request
 

@@ -132,12 +132,17 @@ def unlearn(
     if result.repeated:
         note(f"request {result.record.request!r} had been granted before; nothing was done")
     print_record(result.record, as_json)
+    record, retraining = result.record, session.retraining
+    if not record.retrains and record.cost.seconds > retraining > 0:
+        from curenu.compare import cheaper
+
+        note(cheaper(record.cost.seconds, retraining))
 
 
 def _tell_plan(asked: Request, dry_run: bool, as_json: bool) -> None:
     """What the request will take: the result of a dry run, else a note."""
     from curenu.cli.record import plan_text, print_plan
-    from curenu.estimate import estimate
+    from curenu.compare import estimate
 
     needed = estimate(asked.risk, asked.method.plan(asked.problem))
     if dry_run:

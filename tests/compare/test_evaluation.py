@@ -11,11 +11,9 @@ import pytest
 import torch
 
 from curenu.audits import accuracy
-from curenu.diagnosis import PROBES, diagnose, diagnose_dense
+from curenu.compare import PROBES, compare, diagnose, diagnose_dense, distance, estimate, evaluate
 from curenu.erasure import Plan
 from curenu.errors import BadRequest
-from curenu.estimate import estimate
-from curenu.evaluation import compare, distance, evaluate
 from curenu.methods import CuReNU
 from curenu.risks import EmpiricalRisk
 from curenu.session import Session
@@ -40,8 +38,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 def test_the_rows_are_nothing_oracle_and_the_current_model(session: Session) -> None:
     STAGES.clear()
-    nothing, oracle, current = evaluate(session, 2, stage)
-    assert STAGES == ["oracle 1 of 2", "oracle 2 of 2"]
+    nothing, oracle, current = evaluate(session, 2, stage).rows
+    assert STAGES == ["oracle 1 of 2", "oracle 2 of 2", "auditing"]
     assert [nothing.name, current.name] == ["do nothing", "curenu"]
     assert (nothing.update_norm, oracle.ratio) == (0.0, 1.0)
     assert current.update_norm == pytest.approx(distance(session.model, session.first_model))
@@ -51,6 +49,11 @@ def test_the_rows_are_nothing_oracle_and_the_current_model(session: Session) -> 
     )
     names = [finding.name for finding in current.findings]
     assert {"Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin", "ToW", "JSD f"} <= set(names)
+    assert {"RMIA AUC", "RMIA TPR", "both models AUC", "distance"} <= set(names)
+    attack = current.finding("RMIA AUC")
+    assert attack is not None
+    references = [oracle.finding("RMIA AUC"), attack]
+    assert references[0].value == pytest.approx(attack.reference)  # type: ignore[union-attr]
     assert [finding.name for finding in oracle.findings] == names
     for letter in "frt":
         assert oracle.finding(f"R{letter}").value == pytest.approx(1.0)  # type: ignore[union-attr]
@@ -62,7 +65,7 @@ def test_the_rows_are_nothing_oracle_and_the_current_model(session: Session) -> 
 
 
 def test_unlearning_is_closer_to_the_oracle_than_doing_nothing(session: Session) -> None:
-    nothing, oracle, current = evaluate(session, 2, stage)
+    nothing, oracle, current = evaluate(session, 2, stage).rows
     floor, before, after = (row.finding("JSD f") for row in (oracle, nothing, current))
     assert floor is not None
     assert before is not None

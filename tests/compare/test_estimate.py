@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from curenu.compare import estimate
 from curenu.erasure import Plan
-from curenu.estimate import estimate
 from curenu.risks import EmpiricalRisk
 from tests.peaks import Drawn, model
 
