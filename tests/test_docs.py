@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from curenu.cli import app
 from curenu.methods import METHODS
-from curenu.session import Session
+from curenu.runs.session import Session
 from curenu.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent

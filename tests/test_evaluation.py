@@ -18,7 +18,7 @@ from curenu.estimate import estimate
 from curenu.evaluation import compare, distance, evaluate
 from curenu.methods import CuReNU
 from curenu.risks import EmpiricalRisk
-from curenu.session import Session
+from curenu.runs.session import Session
 from curenu.tasks import class_ids
 from tests.problems import generator, mlp
 

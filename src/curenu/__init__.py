@@ -6,7 +6,7 @@ from curenu.facade import Unlearned, unlearn
 from curenu.losses import TokenCrossEntropy
 from curenu.parameters import ParameterSpace
 from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
-from curenu.session import Session
+from curenu.runs.session import Session
 from curenu.status import Status
 from curenu.tasks import Recipe, Task
 

@@ -12,12 +12,12 @@ from curenu.erasure import ErasureProblem, Method
 from curenu.errors import CurenuError, MissingData
 from curenu.evaluation import Comparison, Stage, compare
 from curenu.facade import erase, with_parameters
-from curenu.identity import derived_seed
 from curenu.methods import CuReNU, DampedNewton, FineTune, PseudoInverseNewton, StoCuReNU
 from curenu.report import Report, Row
 from curenu.risks import EmpiricalRisk
-from curenu.run import objective_of
-from curenu.session import Oracle, Progress, counter
+from curenu.runs.identity import derived_seed
+from curenu.runs.run import objective_of
+from curenu.runs.session import Oracle, Progress, counter
 from curenu.tasks import Task, class_ids, find_fashion_mnist, load_task
 
 __all__ = ["CLASSES", "EXAMPLES", "SHARE", "Demo", "choose_task", "methods_for", "run_demo"]

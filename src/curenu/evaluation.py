@@ -17,7 +17,7 @@ from curenu.audits import Finding, Outputs, Split, closeness, noise_floors
 from curenu.errors import BadRequest
 from curenu.report import Row
 from curenu.risks import EmpiricalRisk
-from curenu.session import Oracle, Session
+from curenu.runs.session import Oracle, Session
 from curenu.tasks import Task
 
 __all__ = ["Comparison", "Stage", "compare", "distance", "evaluate", "split_of"]

@@ -15,8 +15,8 @@ from curenu.cli import app
 from curenu.cli.choice import build_method, complete_method, complete_task, read_ids
 from curenu.errors import BadRequest
 from curenu.methods import METHODS, DampedNewton, FineTune, StoCuReNU
-from curenu.session import Session
-from tests.session.runs import state_of
+from curenu.runs.session import Session
+from tests.runs.runs import state_of
 
 QUICK = ["--method", "fine-tune", "--set", "epochs=1"]
 

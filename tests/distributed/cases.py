@@ -26,7 +26,7 @@ from curenu.distributed import joined, own, reduced, split_vectors
 from curenu.methods import CuReNU, StoCuReNU
 from curenu.operators import KrylovSpace, inner, kronecker_metric, length
 from curenu.risks import AnchoredRisk, EmpiricalRisk, squared_gradients
-from curenu.session import Session
+from curenu.runs.session import Session
 from tests.problems import PROBLEMS, classes, generator, initialised, inputs, mlp
 
 Found = dict[str, Any]

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from curenu.session import Session
+from curenu.runs.session import Session
 from tests.distributed import cases
 from tests.distributed.processes import ROOT, free_port, run
-from tests.session.runs import state_of
+from tests.runs.runs import state_of
 
 
 @pytest.fixture(scope="module")

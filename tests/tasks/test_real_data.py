@@ -10,8 +10,8 @@ import torch
 
 from curenu.errors import MissingData
 from curenu.evaluation import split_of
-from curenu.identity import data_digest
-from curenu.run import objective_of
+from curenu.runs.identity import data_digest
+from curenu.runs.run import objective_of
 from curenu.tasks import Task, load_task
 from tests.problems import generator
 

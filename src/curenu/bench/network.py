@@ -20,8 +20,8 @@ from curenu.audits import Outputs, Split
 from curenu.checks import size_of
 from curenu.errors import BadRequest, NotConverged, RunBroken
 from curenu.evaluation import split_of
-from curenu.identity import data_digest, describe_recipe
-from curenu.session import Oracle
+from curenu.runs.identity import data_digest, describe_recipe
+from curenu.runs.session import Oracle
 from curenu.tasks import Task
 
 __all__ = ["Networks"]

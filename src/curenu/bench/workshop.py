@@ -19,8 +19,8 @@ from curenu.bench.config import Config, ErasureConfig, MethodConfig
 from curenu.bench.network import Networks
 from curenu.bench.request import Request, draw
 from curenu.risks import EmpiricalRisk
-from curenu.run import objective_of
-from curenu.session import Oracle
+from curenu.runs.run import objective_of
+from curenu.runs.session import Oracle
 from curenu.tasks import Task, load_task
 from curenu.user_file import is_reference
 

@@ -13,7 +13,7 @@ from curenu.cli.files import check_place, write_text
 from curenu.cli.table import print_comparison
 from curenu.evaluation import evaluate as compare_with_oracles
 from curenu.report import Report, document
-from curenu.session import Session
+from curenu.runs.session import Session
 
 __all__ = ["evaluate"]
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from curenu.cli.console import print_json, stdout
 from curenu.method_choice import default_of, settable
 from curenu.methods import METHODS
-from curenu.records import plain
+from curenu.runs.records import plain
 
 __all__ = ["methods"]
 

@@ -6,8 +6,8 @@ import json
 
 from curenu.cli.console import print_json, stdout
 from curenu.estimate import Estimate
-from curenu.records import DriftRecord, RequestRecord
-from curenu.session import Request
+from curenu.runs.records import DriftRecord, RequestRecord
+from curenu.runs.session import Request
 
 __all__ = ["plan_text", "print_plan", "print_record"]
 

@@ -8,8 +8,8 @@ import torch
 
 from curenu.cli.choice import read_ids, words_in, words_of
 from curenu.errors import BadRequest
-from curenu.identity import derived_seed
-from curenu.session import Session
+from curenu.runs.identity import derived_seed
+from curenu.runs.session import Session
 from curenu.tasks import Task, class_ids, named_group_ids, random_ids
 
 __all__ = ["selected"]

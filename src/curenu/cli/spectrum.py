@@ -13,8 +13,8 @@ from rich.table import Table
 
 from curenu.cli.console import print_json, progress_bar, stdout
 from curenu.diagnosis import PROBES, TOLERANCE, Diagnosis, diagnose, diagnose_dense
-from curenu.identity import derived_seed
-from curenu.session import Session
+from curenu.runs.identity import derived_seed
+from curenu.runs.session import Session
 
 __all__ = ["spectrum"]
 

@@ -11,8 +11,8 @@ from curenu.arguments import split_settings
 from curenu.cli.choice import complete_task
 from curenu.cli.console import note, print_json, progress_bar, stdout
 from curenu.errors import BadRequest
-from curenu.records import Value
-from curenu.session import Session
+from curenu.runs.records import Value
+from curenu.runs.session import Session
 from curenu.tasks import TASKS
 
 __all__ = ["train"]

@@ -13,7 +13,7 @@ from curenu.cli.console import note, progress_bar
 from curenu.cli.record import plan_text, print_plan, print_record
 from curenu.cli.selection import selected
 from curenu.estimate import estimate
-from curenu.session import Session
+from curenu.runs.session import Session
 
 __all__ = ["unlearn"]
 

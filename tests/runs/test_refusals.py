@@ -22,10 +22,10 @@ from curenu.errors import (
     UnsupportedModel,
 )
 from curenu.methods import CuReNU, FineTune
-from curenu.records import pack
-from curenu.session import Session
+from curenu.runs.records import pack
+from curenu.runs.session import Session
 from curenu.tasks import Task, load_task
-from tests.session.runs import SHORT, SIZE, sample_task, state_of, vector
+from tests.runs.runs import SHORT, SIZE, sample_task, state_of, vector
 
 
 class Explodes:

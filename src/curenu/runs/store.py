@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from curenu.atomic import PARTIAL, replace_file
 from curenu.distributed import by_first, held_by_first
 from curenu.errors import RunBroken
-from curenu.records import (
+from curenu.runs.records import (
     FORMAT,
     Named,
     OracleRecord,

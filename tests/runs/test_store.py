@@ -16,10 +16,10 @@ import torch
 from curenu.cost import Cost
 from curenu.erasure import Certificate, StepRecord
 from curenu.errors import RunBroken, UnsupportedModel
-from curenu.records import Packed, RequestRecord, RunDescription, digest, pack, plain
+from curenu.runs.records import Packed, RequestRecord, RunDescription, digest, pack, plain
+from curenu.runs.store import FolderStore
 from curenu.status import Status
-from curenu.store import FolderStore
-from tests.session.runs import state_of
+from tests.runs.runs import state_of
 
 FIRST = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2)}
 

@@ -13,8 +13,8 @@ from curenu.cubic import LanczosSolver
 from curenu.errors import BadRequest
 from curenu.facade import erase
 from curenu.methods import CuReNU, FineTune, Retrain, StoCuReNU
-from curenu.session import Session
-from tests.session.runs import SHORT, SIZE, state_of, vector
+from curenu.runs.session import Session
+from tests.runs.runs import SHORT, SIZE, state_of, vector
 
 STEP = StoCuReNU(max_steps=1, sample_size=64)
 

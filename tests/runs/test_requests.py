@@ -12,10 +12,10 @@ from curenu.errors import (
     BadRequest,
 )
 from curenu.methods import CuReNU, DampedNewton, Retrain, StoCuReNU
-from curenu.records import digest
-from curenu.session import Session
+from curenu.runs.records import digest
+from curenu.runs.session import Session
 from curenu.tasks import load_task
-from tests.session.runs import SHORT, SIZE, sample_task, state_of, vector
+from tests.runs.runs import SHORT, SIZE, sample_task, state_of, vector
 
 
 def test_a_new_run_holds_the_trained_model(folder: Path) -> None:

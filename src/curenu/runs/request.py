@@ -13,11 +13,11 @@ from curenu.checks import positions_of
 from curenu.erasure import ErasureProblem, Method, StepRecord
 from curenu.errors import BadRequest
 from curenu.facade import with_parameters
-from curenu.identity import derived_seed, describe_method
 from curenu.methods import resolve_method
-from curenu.records import Anchoring, Only
 from curenu.risks import EmpiricalRisk
-from curenu.run import Run
+from curenu.runs.identity import derived_seed, describe_method
+from curenu.runs.records import Anchoring, Only
+from curenu.runs.run import Run
 
 __all__ = ["Progress", "Request", "counter", "prepare"]
 

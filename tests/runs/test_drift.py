@@ -16,7 +16,11 @@ from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
 from curenu.cost import Cost
-from curenu.drift import (
+from curenu.errors import BadRequest
+from curenu.losses import Loss
+from curenu.methods import CuReNU, FineTune
+from curenu.risks import AnchoredRisk, EmpiricalRisk
+from curenu.runs.drift import (
     COST_LIMIT,
     DRIFT_LIMIT,
     NOISE_LIMIT,
@@ -26,12 +30,8 @@ from curenu.drift import (
     chain_of,
     measure,
 )
-from curenu.errors import BadRequest
-from curenu.losses import Loss
-from curenu.methods import CuReNU, FineTune
-from curenu.records import AimReached, DriftCheck, DriftRecord
-from curenu.risks import AnchoredRisk, EmpiricalRisk
-from curenu.session import Session
+from curenu.runs.records import AimReached, DriftCheck, DriftRecord
+from curenu.runs.session import Session
 from curenu.status import Advice, Status
 from curenu.tasks import Recipe, Task, random_ids
 from tests.problems import generator

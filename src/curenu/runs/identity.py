@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from curenu.checks import size_of
 from curenu.erasure import Method
 from curenu.methods import METHODS
-from curenu.records import Value, plain
+from curenu.runs.records import Value, plain
 from curenu.tasks import Task
 
 __all__ = [

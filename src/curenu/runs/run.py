@@ -6,11 +6,11 @@ from torch import nn
 
 from curenu.checks import size_of
 from curenu.errors import RunBroken
-from curenu.identity import data_digest
 from curenu.parameters import Selection
-from curenu.records import Named, RequestRecord
 from curenu.risks import EmpiricalRisk
-from curenu.store import RunStore
+from curenu.runs.identity import data_digest
+from curenu.runs.records import Named, RequestRecord
+from curenu.runs.store import RunStore
 from curenu.tasks import Task
 
 __all__ = ["Run", "objective_of"]

@@ -11,19 +11,19 @@ from typing import Self
 from torch import Tensor, nn
 
 from curenu.checks import positions_of, size_of
-from curenu.drift import chain_of, measure
 from curenu.erasure import Erasure, Method, StepRecord
 from curenu.errors import BadRequest, IllPosed
 from curenu.facade import erase, with_parameters
-from curenu.identity import (
+from curenu.methods import resolve_method
+from curenu.runs.drift import chain_of, measure
+from curenu.runs.identity import (
     absolute_reference,
     data_digest,
     derived_seed,
     describe_method,
     describe_recipe,
 )
-from curenu.methods import resolve_method
-from curenu.records import (
+from curenu.runs.records import (
     Anchoring,
     DriftRecord,
     Packed,
@@ -33,9 +33,9 @@ from curenu.records import (
     digest,
     pack,
 )
-from curenu.request import Progress, Request, counter, prepare
-from curenu.run import Run, objective_of
-from curenu.store import FolderStore
+from curenu.runs.request import Progress, Request, counter, prepare
+from curenu.runs.run import Run, objective_of
+from curenu.runs.store import FolderStore
 from curenu.tasks import Task, build_task, load_task
 
 __all__ = ["Oracle", "Progress", "Request", "Session", "SessionResult", "counter"]

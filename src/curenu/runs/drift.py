@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from curenu.audits import Outputs, jensen_shannon
 from curenu.erasure import ErasureProblem, Method
 from curenu.facade import erase
-from curenu.identity import derived_seed
 from curenu.operators import length
-from curenu.records import AimReached, DriftCheck, DriftRecord, RequestRecord
 from curenu.risks import EmpiricalRisk
-from curenu.run import Run
+from curenu.runs.identity import derived_seed
+from curenu.runs.records import AimReached, DriftCheck, DriftRecord, RequestRecord
+from curenu.runs.run import Run
 from curenu.status import Advice, Status
 from curenu.tasks import Task
 
