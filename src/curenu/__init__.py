@@ -9,6 +9,7 @@ from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
 from curenu.runs.session import Session
 from curenu.status import Status
 from curenu.tasks import Recipe, Task
+from curenu.version import __version__ as __version__
 
 __all__ = [
     "AnchoredRisk",
@@ -28,5 +29,3 @@ __all__ = [
     "Unlearned",
     "unlearn",
 ]
-
-__version__ = "0.1.0"

@@ -26,11 +26,24 @@ class Status(Enum):
         "On examples set aside the result was no closer to its aim than the trained model, "
         "which is returned as it was: raise the sample size, or retrain."
     )
+    UNMOVED = (
+        "The weights are bit for bit those before the request although there was something to "
+        "erase: nothing was erased; another method or a longer one, or retrain."
+    )
+    DIVERGED = (
+        "On examples that stay the result is far worse than the model before it: a smaller step, "
+        "another method, or retrain."
+    )
 
     @property
     def ok(self) -> bool:
         """Whether the result may be used as it is."""
-        return self not in (Status.STALLED, Status.NO_GAIN)
+        return self not in (
+            Status.STALLED,
+            Status.NO_GAIN,
+            Status.UNMOVED,
+            Status.DIVERGED,
+        )
 
     def __str__(self) -> str:
         return self.value

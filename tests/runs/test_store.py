@@ -1,4 +1,4 @@
-"""The run folder: what is written is whole, what is read is checked."""
+"""The stores of runs: what is written is whole, what is read is checked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import json
 import multiprocessing
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,68 +16,113 @@ import torch
 
 from curenu.cost import Cost
 from curenu.erasure import Certificate, StepRecord
-from curenu.errors import RunBroken, UnsupportedModel
-from curenu.runs.records import Packed, RequestRecord, RunDescription, digest, pack, plain
-from curenu.runs.store import FolderStore
+from curenu.errors import Disposed, RunBroken, RunBusy, RunMoved, UnsupportedModel
+from curenu.runs.evidence import Disposal, Head, Measures, record_of
+from curenu.runs.folder_store import FolderStore
+from curenu.runs.ledger import Ledger
+from curenu.runs.memory_store import MemoryStore
+from curenu.runs.records import digest, pack, plain
+from curenu.runs.store import RunStore
+from curenu.runs.verify import verify
 from curenu.status import Status
-from tests.runs.runs import state_of
-
-FIRST = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2)}
+from tests.runs.runs import FIRST, founding, granted, sql, state_of, weights
 
 
-def weights(number: int) -> Packed:
-    return pack({name: tensor + number for name, tensor in FIRST.items()})
+def head_of(store: RunStore) -> Head:
+    last = store.lines()[-1]
+    return Head(last.number, last.hash)
 
 
-def description(**changes: Any) -> RunDescription:
-    values: dict[str, Any] = {
-        "task": "digits",
-        "title": "digits",
-        "options": {"examples": 10},
-        "recipe": {"weight_decay": 1e-4, "epochs": 3},
-        "seed": 3,
-        "examples": 10,
-        "data": digest(b"data"),
-        "start": weights(0).name,
-    }
-    return RunDescription(**(values | changes))
-
-
-def record(number: int, **changes: Any) -> RequestRecord:
-    values: dict[str, Any] = {
-        "request": f"request-{number}",
-        "number": number,
-        "positions": (number,),
-        "ids": (f"person {number}",),
-        "method": "curenu",
-        "arguments": {"penalty": "auto", "solver": {"type": "LanczosSolver"}},
-        "seed": 5,
-        "before": weights(number - 1).name,
-        "after": weights(number).name,
-        "status": Status.CONVERGED,
-        "cost": Cost(gradients=2, hvps=7, examples=70, seconds=0.5),
-        "update_norm": 0.1,
-        "certificate": Certificate(1e-3, -0.1, 1e-4, 2.0, 9, 9),
-        "trace": (StepRecord(value=0.5, rho=float("-inf")), StepRecord(damping=0.2)),
-    }
-    return RequestRecord(**(values | changes))
+def add(store: RunStore, **changes: Any) -> None:
+    head = head_of(store)
+    store.commit(granted(head, **changes), weights(head.number + 1), head=head.hash)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
     made = FolderStore(tmp_path / "run")
-    made.create(description(), weights(0))
-    made.commit(record(1), weights(1))
+    made.create(*founding())
+    add(made)
     return made
 
 
-def test_what_is_written_is_read_again(store: FolderStore) -> None:
-    again = FolderStore(store.folder)
-    assert again.description().options == {"examples": 10}
-    assert again.description().recipe == {"weight_decay": 1e-4, "epochs": 3}
-    written = record(1)
-    assert again.ledger() == (written.model_copy(update={"time": again.ledger()[0].time}),)
-    assert torch.equal(again.weights(weights(1).name)["weight"], FIRST["weight"] + 1)
+@pytest.fixture(params=["folder", "memory"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> RunStore:
+    made = MemoryStore() if request.param == "memory" else FolderStore(tmp_path / "run")
+    made.create(*founding())
+    add(made)
+    return made
+
+
+def test_what_is_written_is_read_again(either: RunStore) -> None:
+    assert either.description().options == {"examples": 10}
+    assert either.description().recipe == {"weight_decay": 1e-4, "epochs": 3}
+    first, second = either.lines()
+    assert (first.number, second.number) == (0, 1)
+    record = record_of(second, either.measures()[1])
+    assert (record.request, record.ids, record.positions) == ("request-1", ("person 1",), (1,))
+    assert record.previous == first.hash
+    assert torch.equal(either.weights(weights(1).name)["weight"], FIRST["weight"] + 1)
+    assert either.lines(1) == [second]
+    assert either.lines(0, 1) == [first]
+    assert verify(either) == (head_of(either), [])
+
+
+def test_a_record_that_does_not_follow_is_refused_and_changes_nothing(either: RunStore) -> None:
+    before = either.lines()
+    old, now = Head(0, before[0].hash), head_of(either)
+    for entry, head in (
+        (granted(old), old.hash),
+        (granted(old), now.hash),
+        (granted(now), old.hash),
+        (granted(Head(now.number + 1, now.hash)), now.hash),
+    ):
+        with pytest.raises(RunMoved, match="The run is at record 1"):
+            either.commit(entry, weights(7), head=head)
+    assert either.lines() == before
+    with pytest.raises((RunBroken, Disposed)):
+        either.weights(weights(7).name)
+
+
+def test_what_is_disposed_of_is_gone_and_its_record_says_so(either: RunStore) -> None:
+    asked = {"seed": 1}
+    either.keep_oracle(asked, weights(5), 2.5)
+    (oracle,) = (held for held in either.holdings() if held.kind == "oracle")
+    assert oracle.configuration == asked
+    gone = (
+        Disposal(kind="weights", name=weights(0).name),
+        Disposal(kind="oracle", name=oracle.name),
+    )
+    head = head_of(either)
+    entry = granted(
+        head, measures=Measures(disposed=gone), subjects=None, kind="disposal",
+        before=weights(1).name, after=weights(1).name, granted=False, status=None,
+    )  # fmt: skip
+    either.commit(entry, None, head=head.hash, forget=[1])
+    with pytest.raises(Disposed, match="disposed of"):
+        either.weights(weights(0).name)
+    assert either.oracle(asked) is None
+    assert either.lines()[1].subjects is None
+    assert {held.name for held in either.holdings() if held.disposed} == {g.name for g in gone}
+
+
+def test_an_oracle_is_found_only_under_its_own_configuration(either: RunStore) -> None:
+    asked = {"seed": 1, "retained": "abc", "recipe": {"epochs": 3}}
+    assert either.oracle(asked) is None
+    either.keep_oracle(asked, weights(5), 2.5)
+    either.keep_oracle(asked, weights(5), 2.5)
+    found = either.oracle(asked)
+    assert found is not None
+    assert found[0].seconds == 2.5
+    assert found[1]["bias"][0] == 5
+    assert either.oracle(asked | {"seed": 2}) is None
+
+
+def test_one_writer_at_a_time_is_busy_and_not_broken(either: RunStore) -> None:
+    with either.exclusive(), pytest.raises(RunBusy, match="in use"), either.exclusive():
+        pytest.fail("two writers")
+    with either.exclusive():
+        pass
 
 
 def test_the_same_weights_have_the_same_name() -> None:
@@ -91,13 +137,21 @@ def test_a_state_that_is_no_tensor_is_refused() -> None:
         pack({"a": torch.zeros(1), "extra": 3})
 
 
-def test_ledger_lines_are_plain_json(store: FolderStore) -> None:
-    store.commit(record(2), weights(2))
-    lines = (store.folder / "requests.jsonl").read_text().splitlines()
-    assert [json.loads(line)["request"] for line in lines] == ["request-1", "request-2"]
-    first = json.loads(lines[0], parse_constant=lambda word: pytest.fail(word))
-    assert first["status"] == "CONVERGED"
-    assert first["trace"][0]["rho"] == "-Infinity"
+def test_records_are_plain_json_and_the_evidence_names_nobody(store: FolderStore) -> None:
+    measures = Measures(
+        arguments={"solver": {"type": "LanczosSolver"}},
+        cost=Cost(gradients=2),
+        certificate=Certificate(1e-3, -0.1, 1e-4, 2.0, 9, 9),
+        trace=(StepRecord(value=0.5, rho=float("-inf")),),
+    )
+    add(store, measures=measures, status=Status.STEP_LIMIT)
+    line = store.lines()[-1]
+    told = json.loads(store.measures()[2], parse_constant=lambda word: pytest.fail(word))
+    assert told["trace"][0]["rho"] == "-Infinity"
+    assert json.loads(line.body)["status"] == "STEP_LIMIT"
+    assert "person" not in line.body + store.measures()[2]
+    assert "request-2" not in line.body + store.measures()[2]
+    assert record_of(line, store.measures()[2]).trace == measures.trace
 
 
 def test_arguments_become_plain_values() -> None:
@@ -112,32 +166,18 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
-def rewrite(key: str, value: Any) -> Callable[[Path], None]:
-    def damage(path: Path) -> None:
-        content = json.loads(path.read_text())
-        path.write_text(json.dumps(content | {key: value}) + "\n")
-
-    return damage
-
-
 @pytest.mark.parametrize(
     ("name", "damage", "words"),
     [
         ("task.toml", Path.unlink, "no task.toml"),
         ("task.toml", lambda p: p.write_text("= ="), "no valid TOML"),
         ("task.toml", lambda p: p.write_bytes(b"\xff\xfe"), "no valid TOML"),
-        ("task.toml", lambda p: p.write_text("format = 2\n"), "format 2, not 1"),
+        ("task.toml", lambda p: p.write_text("format = 1\n"), "format 1, not 2"),
         ("task.toml", lambda p: p.write_text('title = "x"\n'), "format None"),
-        ("task.toml", lambda p: p.write_text("format = 1\n"), "title: Field required"),
-        ("requests.jsonl", Path.unlink, "Cannot read"),
-        ("requests.jsonl", cut, "line 1: Invalid JSON"),
-        ("requests.jsonl", lambda p: p.write_text("[1]\n"), "line 1"),
-        ("requests.jsonl", lambda p: p.write_text("\n"), "line 1"),
-        ("requests.jsonl", rewrite("number", 2), "does not follow"),
-        ("requests.jsonl", rewrite("before", "0" * 64), "does not follow"),
-        ("requests.jsonl", rewrite("after", "../../x"), "line 1: after"),
-        ("requests.jsonl", rewrite("surprise", 1), "surprise"),
-        ("requests.jsonl", lambda p: p.write_text(2 * p.read_text()), "line 2"),
+        ("task.toml", lambda p: p.write_text("format = 2\n"), "title: Field required"),
+        ("ledger.sqlite", Path.unlink, "Cannot read"),
+        ("ledger.sqlite", lambda p: p.write_bytes(b"no database" * 100), "not a database"),
+        ("ledger.sqlite", lambda p: p.write_bytes(b""), "no such table"),
         (f"weights/{weights(1).name}.safetensors", Path.unlink, "Cannot read"),
         (f"weights/{weights(1).name}.safetensors", cut, "damaged"),
         (f"weights/{weights(1).name}.safetensors", lambda p: p.write_bytes(b""), "damaged"),
@@ -149,17 +189,18 @@ def test_a_damaged_folder_says_what_and_where(
     damage(store.folder / name)
     before = state_of(store.folder)
     with pytest.raises(RunBroken, match=words) as caught:
-        for granted in store.ledger():
-            store.weights(granted.after)
+        store.description()
+        Ledger().take(store.lines())
+        store.weights(weights(1).name)
     assert str(store.folder) in caught.value.problem
     assert caught.value.remedy
     assert state_of(store.folder) == before
 
 
-def test_a_name_taken_twice_breaks_the_ledger(store: FolderStore) -> None:
-    store.commit(record(2, request="request-1"), weights(2))
-    with pytest.raises(RunBroken, match="there twice"):
-        store.ledger()
+def test_a_later_format_is_refused(store: FolderStore) -> None:
+    sql(store.folder, "PRAGMA user_version = 9")
+    with pytest.raises(RunBroken, match="format 9, not 2"):
+        store.lines()
 
 
 def test_a_file_with_the_right_hash_but_no_weights_is_refused(store: FolderStore) -> None:
@@ -173,7 +214,7 @@ def test_a_foreign_folder_is_not_taken_over(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("dear")
     before = state_of(tmp_path)
     with pytest.raises(RunBroken, match=r"thesis\.tex"):
-        FolderStore(tmp_path).create(description(), weights(0))
+        FolderStore(tmp_path).create(*founding())
     with pytest.raises(RunBroken, match=r"no task\.toml"):
         FolderStore(tmp_path).description()
     with pytest.raises(RunBroken, match="is a file"):
@@ -181,32 +222,23 @@ def test_a_foreign_folder_is_not_taken_over(tmp_path: Path) -> None:
     assert state_of(tmp_path) == before
 
 
-def test_a_run_is_not_overwritten(store: FolderStore) -> None:
-    before = state_of(store.folder)
+def test_a_run_is_not_overwritten(either: RunStore) -> None:
+    before = either.lines()
     with pytest.raises(RunBroken, match="already holds a run"):
-        store.create(description(seed=9), weights(4))
-    assert state_of(store.folder) == before
-
-
-def test_a_creation_that_was_killed_can_be_made_again(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "run")
-    with store.exclusive():
-        store.create(description(), weights(0))
-    (store.folder / "task.toml").rename(store.folder / "task.toml.partial")
-    store.create(description(seed=8), weights(0))
-    assert store.description().seed == 8
+        either.create(*founding(seed=9))
+    assert either.lines() == before
 
 
 def refuse(*_: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 4])
+@pytest.mark.parametrize("call", [1, 2])
 def test_a_full_disk_leaves_the_state_before(
     store: FolderStore, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
-    """The n-th flush fails: weights, their folder, ledger, its folder after the rename."""
-    before, flush, calls = state_of(store.folder), os.fsync, []
+    """The first and the second flush fail: that of the weights, and that of their folder."""
+    before, flush, calls = store.lines(), os.fsync, []
 
     def fsync(handle: int) -> None:
         calls.append(handle)
@@ -214,24 +246,100 @@ def test_a_full_disk_leaves_the_state_before(
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(RunBroken, match="No space left"):
-        store.commit(record(2), weights(2))
+        add(store)
     monkeypatch.undo()
-    if call < 4:
-        assert state_of(store.folder) == before
-    else:  # the rename was the commit: the request is on record, with its weights
-        assert store.weights(store.ledger()[-1].after)["bias"][0] == 2
+    assert store.lines() == before
+    assert verify(store)[1] == []
+    add(store)
+    assert verify(store)[1] == []
 
 
-def test_leftovers_of_a_killed_run_are_harmless_and_swept(store: FolderStore) -> None:
-    orphan = store.folder / "weights" / f"{weights(7).name}.safetensors"
-    orphan.write_bytes(weights(7).content)
-    half = store.folder / "requests.jsonl.partial"
-    half.write_text('{"request": "half')
-    assert len(store.ledger()) == 1
-    store.commit(record(2), weights(2))
-    assert not orphan.exists()
-    assert not half.exists()
-    assert store.weights(weights(1).name)["bias"][0] == 1
+def test_a_failure_after_the_commit_says_that_the_record_is_there(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = store._files.write
+
+    def late(*arguments: Any) -> None:
+        write(*arguments)
+        raise RunBroken("Cannot flush.", "mending it.")
+
+    monkeypatch.setattr(store._files, "write", late)
+    with pytest.raises(RunBroken, match="Record 2 was written nevertheless"):
+        add(store)
+    assert len(store.lines()) == 3
+
+
+def test_only_what_the_ledger_announced_is_ever_removed(store: FolderStore) -> None:
+    """Weights of a killed writer go; whatever else lies there stays."""
+    own = store.folder / "weights" / f"{weights(7).name}.safetensors"
+    partial = own.with_name(own.name + ".partial")
+    for path in (own, partial):
+        path.write_bytes(weights(7).content)
+    sql(store.folder, "INSERT INTO files VALUES ('weights', ?, 'pending')", weights(7).name)
+    others = [
+        store.folder / "weights" / "exported.safetensors",
+        store.folder / "weights" / f"{weights(8).name}.safetensors",
+        store.folder / "thesis.partial",
+        store.folder / "weights" / "upload.partial",
+    ]
+    for path in others:
+        path.write_bytes(b"mine")
+    add(store)
+    assert not own.exists()
+    assert not partial.exists()
+    assert all(path.read_bytes() == b"mine" for path in others)
+    assert verify(store)[1] == []
+
+
+def test_an_announcement_that_another_writer_cleared_is_made_again(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, calls = store._database.writing, []
+
+    def cleared() -> Any:
+        calls.append(1)
+        if len(calls) == 2:  # between the announcement and the transaction that writes
+            FolderStore(store.folder).clear()
+        return writing()
+
+    monkeypatch.setattr(store._database, "writing", cleared)
+    add(store)
+    assert len(calls) == 4
+    assert verify(store) == (head_of(store), [])
+
+
+def test_files_are_for_their_owner_alone(store: FolderStore) -> None:
+    with store.exclusive():
+        pass
+    for path in store.folder.rglob("*"):
+        if path.is_file():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_a_ledger_that_is_a_link_is_followed_and_stays_one(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    place = (store.folder / "ledger.sqlite").rename(tmp_path / "elsewhere.sqlite")
+    (store.folder / "ledger.sqlite").symlink_to(place)
+    add(store)
+    assert (store.folder / "ledger.sqlite").is_symlink()
+    assert len(store.lines()) == 3
+    assert verify(store)[1] == []
+
+
+def test_without_the_lock_file_the_second_of_two_writers_is_told_to_begin_again(
+    store: FolderStore,
+) -> None:
+    other = FolderStore(store.folder)
+    head = head_of(store)
+    with store.exclusive():
+        (store.folder / "lock").unlink()
+        with other.exclusive():
+            other.commit(granted(head), weights(2), head=head.hash)
+        with pytest.raises(RunMoved):
+            store.commit(granted(head), weights(2), head=head.hash)
+    assert len(store.lines()) == 3
+    assert verify(store)[1] == []
 
 
 def hold(folder: Path, held: Any, stay: Any) -> None:
@@ -246,24 +354,13 @@ def test_only_one_process_writes_and_a_killed_one_leaves_no_lock(store: FolderSt
     other = spawn.Process(target=hold, args=(store.folder, held, stay))
     other.start()
     assert held.wait(60)
-    with pytest.raises(RunBroken, match="in use"), store.exclusive():
+    with pytest.raises(RunBusy, match="in use"), store.exclusive():
         pytest.fail("two writers")
     other.kill()
     other.join(60)
     with store.exclusive():
-        store.commit(record(2), weights(2))
-    assert len(store.ledger()) == 2
-
-
-def test_an_oracle_is_found_only_under_its_own_configuration(store: FolderStore) -> None:
-    asked = {"seed": 1, "retained": "abc", "recipe": {"epochs": 3}}
-    assert store.oracle(asked) is None
-    store.keep_oracle(asked, weights(5), 2.5)
-    found = store.oracle(asked)
-    assert found is not None
-    assert found[0].seconds == 2.5
-    assert found[1]["bias"][0] == 5
-    assert store.oracle(asked | {"seed": 2}) is None
+        add(store)
+    assert len(store.lines()) == 3
 
 
 def test_a_damaged_oracle_is_refused(store: FolderStore) -> None:
@@ -273,13 +370,21 @@ def test_a_damaged_oracle_is_refused(store: FolderStore) -> None:
     cut(file)
     with pytest.raises(RunBroken, match="damaged"):
         store.oracle(asked)
-    (note,) = (store.folder / "oracles").glob("*.json")
-    note.write_text(note.read_text().replace('"seed": 1', '"seed": 4'))
-    with pytest.raises(RunBroken, match="another configuration"):
+    sql(store.folder, "UPDATE oracles SET record = replace(record, '\"seed\":1', '\"seed\":4')")
+    with pytest.raises(RunBroken, match="another making"):
         store.oracle(asked)
 
 
-def test_results_replace_each_other_whole(store: FolderStore) -> None:
-    store.write("results.json", "{}")
-    assert store.write("results.json", "[1]").read_text() == "[1]"
-    assert not list(store.folder.glob("*.partial"))
+def test_deleted_subjects_are_in_no_byte_of_the_ledger(store: FolderStore) -> None:
+    head = head_of(store)
+    entry = granted(
+        head, subjects=None, kind="disposal", before=weights(1).name, after=weights(1).name,
+        granted=False, status=None,
+    )  # fmt: skip
+    ledger = store.folder / "ledger.sqlite"
+    salt = (store.lines()[1].salt or "").encode()
+    assert b"person 1" in ledger.read_bytes()
+    store.commit(entry, None, head=head.hash, forget=[1])
+    for word in (b"person 1", b"request-1", salt):
+        assert word not in ledger.read_bytes()
+    assert not list(store.folder.glob("ledger.sqlite-*"))

@@ -8,10 +8,15 @@ from curenu.cli.bench import bench
 from curenu.cli.console import CommandGroup
 from curenu.cli.demo import demo
 from curenu.cli.evaluate import evaluate
+from curenu.cli.log import log
 from curenu.cli.methods import methods
+from curenu.cli.migrate import migrate
+from curenu.cli.purge import purge
+from curenu.cli.retrain import retrain
 from curenu.cli.spectrum import spectrum
 from curenu.cli.train import train
 from curenu.cli.unlearn import unlearn
+from curenu.cli.verify import verify
 
 __all__ = ["app", "main"]
 
@@ -23,7 +28,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, unlearn, evaluate, spectrum, methods, bench):
+for command in (
+    demo,
+    train,
+    unlearn,
+    retrain,
+    evaluate,
+    log,
+    verify,
+    purge,
+    migrate,
+    spectrum,
+    methods,
+    bench,
+):
     app.command()(command)
 
 

@@ -21,9 +21,18 @@ from rich.progress import (
 from typer.core import TyperGroup
 
 from curenu.distributed import joined, rank
-from curenu.errors import BadRequest, CurenuError, MissingData, RunBroken
+from curenu.errors import BadRequest, Cancelled, CurenuError, MissingData, RunBroken, RunBusy
 
-__all__ = ["CommandGroup", "note", "print_json", "progress_bar", "stderr", "stdout"]
+__all__ = [
+    "BROKEN",
+    "NOT_GRANTED",
+    "CommandGroup",
+    "note",
+    "print_json",
+    "progress_bar",
+    "stderr",
+    "stdout",
+]
 
 _WIDE = 200  # columns where nobody says how wide the output is, as in a pipe
 
@@ -31,8 +40,16 @@ _EXIT_CODES: list[tuple[type[CurenuError], int]] = [
     (BadRequest, 2),
     (MissingData, 3),
     (RunBroken, 4),
+    (RunBusy, 7),
+    (Cancelled, 130),
     (CurenuError, 5),
 ]
+NOT_GRANTED = 6
+"""Exit code of a request that was recorded as an attempt: nobody was erased."""
+
+BROKEN = 4
+"""Exit code of a run in which something does not fit."""
+
 _INTERRUPTED = 130
 
 
@@ -81,8 +98,9 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
 class CommandGroup(TyperGroup):
     """Turns the package's errors into two lines on stderr and an exit code.
 
-    0 done, 2 bad request, 3 missing data, 4 run folder broken, 5 model or numerics, 130
-    interrupted. With `CURENU_DEBUG=1` errors are raised as they are.
+    0 done, 2 bad request, 3 missing data, 4 run folder broken, 5 model or numerics, 6 recorded
+    as an attempt and not granted, 7 run in use, 130 interrupted. With `CURENU_DEBUG=1` errors
+    are raised as they are.
     """
 
     def invoke(self, ctx: Any) -> Any:

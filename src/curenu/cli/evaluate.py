@@ -31,8 +31,8 @@ def evaluate(
     Example: curenu evaluate run --oracles 3
     """
     session = Session.open(run)
-    if html is not None:
-        check_place(html)
+    page_at = html or run / "report.html"
+    check_place(page_at)
     rows = compare_with_oracles(session, oracles, progress_bar)
     described = session.description
     results = document(
@@ -54,13 +54,10 @@ def evaluate(
         "weights": session.current,
     }
     page = Report(f"Erasing from {described.title}", facts, tuple(rows)).html()
-    session.store.write("results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
-    if html is None:
-        session.store.write("report.html", page)
-    else:
-        write_text(html, page)
+    write_text(run / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+    write_text(page_at, page)
     if as_json:
         print_json(results)
         return
     print_comparison(rows, facts["erased"])
-    note(f"report: {html or run / 'report.html'}")
+    note(f"report: {page_at}")

@@ -6,10 +6,11 @@ import json
 
 from curenu.cli.console import print_json, stdout
 from curenu.estimate import Estimate
-from curenu.runs.records import DriftRecord, RequestRecord
+from curenu.runs.evidence import Head, RequestRecord
+from curenu.runs.records import DriftRecord
 from curenu.runs.session import Request
 
-__all__ = ["plan_text", "print_plan", "print_record"]
+__all__ = ["plan_text", "print_plan", "print_record", "say"]
 
 
 def plan_text(asked: Request, needed: Estimate) -> str:
@@ -23,7 +24,7 @@ def plan_text(asked: Request, needed: Estimate) -> str:
 def print_plan(asked: Request, needed: Estimate, as_json: bool) -> None:
     """The answer of a dry run."""
     if not as_json:
-        stdout().print(plan_text(asked, needed) + "; nothing was done")
+        say(plan_text(asked, needed) + "; nothing was done")
         return
     print_json(
         {
@@ -36,29 +37,46 @@ def print_plan(asked: Request, needed: Estimate, as_json: bool) -> None:
     )
 
 
-def print_record(record: RequestRecord, as_json: bool) -> None:
+def say(text: str) -> None:
+    """A line of the answer, as it is: a name in it is no markup."""
+    stdout().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_record(record: RequestRecord, head: Head, as_json: bool) -> None:
     """What a request did, what its result is worth, and where the sequence stands."""
     if as_json:
-        print_json(json.loads(record.model_dump_json()))
+        print_json(json.loads(record.model_dump_json()) | {"head": head.hash})
         return
     damping = record.trace[-1].damping if record.trace else None
-    stdout().print(
-        f"Request {record.request!r}: erased {len(record.positions)} examples by "
-        f"{record.method} in {record.cost.seconds:.1f} s ({record.cost.gradients} gradients, "
-        f"{record.cost.hvps} products).\nUpdate norm {record.update_norm:.4g}"
-        + (f", last damping {damping:.4g}" if damping is not None else "")
-        + f"; weights {record.after[:12]}.\n{record.status}"
+    say(
+        f"Request {record.request!r}: {_did(record)} by {record.method} in "
+        f"{record.seconds:.1f} s ({record.cost.gradients} gradients, {record.cost.hvps} products)."
     )
+    say(
+        f"Update norm {record.update_norm:.4g}"
+        + (f", last damping {damping:.4g}" if damping is not None else "")
+        + f"; weights {record.after[:12]}."
+    )
+    if not record.granted:
+        say("The model is as it was, and the examples stay in the retain set.")
+    say(str(record.outcome))
     if record.certificate is not None:
         found = record.certificate
-        stdout().print(
+        say(
             f"Convergence certificate (not one of privacy): |gradient| {found.gradient_norm:.3g}, "
             f"lambda_min {found.lambda_min:.3g} ± {found.lambda_min_residual:.2g}, measured on "
             f"{found.examples} of {found.population} examples."
         )
     if record.drift is not None:
         for line in _drift_lines(record.drift):
-            stdout().print(line, highlight=False)
+            say(line)
+    say(f"Record {head.number}, head {head.hash}")
+
+
+def _did(record: RequestRecord) -> str:
+    if record.accepted:
+        return f"erased {record.count} examples, taken as it is,"
+    return f"{'erased' if record.granted else 'failed to erase'} {record.count} examples"
 
 
 def _drift_lines(drift: DriftRecord) -> list[str]:
@@ -67,7 +85,9 @@ def _drift_lines(drift: DriftRecord) -> list[str]:
     many = "request" if drift.requests == 1 else "requests"
     lines = [
         f"Sequence: {drift.requests} {many} since training, {drift.share:.2%} of the examples"
-        f"{cost}; path {drift.path:.3g}, distance {drift.distance:.3g}."
+        f"{cost}; path {drift.path:.3g}"
+        + ("" if drift.distance is None else f", distance {drift.distance:.3g}")
+        + "."
     ]
     if drift.aim is not None:
         aim = drift.aim

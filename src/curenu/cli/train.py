@@ -9,7 +9,9 @@ import typer
 
 from curenu.arguments import split_settings
 from curenu.cli.choice import complete_task
-from curenu.cli.console import note, print_json, progress_bar, stdout
+from curenu.cli.console import note, print_json, progress_bar
+from curenu.cli.purge import KeepWeights
+from curenu.cli.record import say
 from curenu.errors import BadRequest
 from curenu.runs.records import Value
 from curenu.runs.session import Session
@@ -34,6 +36,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--option", help="A task's option as name=value.")
     ] = None,
+    keep: Annotated[
+        KeepWeights, typer.Option(help="Which weights stay after each request.")
+    ] = KeepWeights.ALL,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Train a task's model and keep it in a new run folder.
@@ -46,13 +51,18 @@ def train(
             raise BadRequest("The number of examples is given twice.", "--examples alone.")
         options["examples"] = examples
     with progress_bar(f"training {task}") as progress:
-        session = Session.create(run, task, options=options, seed=seed, progress=progress)
+        session = Session.create(
+            run, task, options=options, seed=seed, keep=keep.value, progress=progress
+        )
     description = session.description
     if as_json:
-        print_json(description.model_dump(mode="json") | {"run": str(run)})
+        print_json(
+            description.model_dump(mode="json") | {"run": str(run), "head": session.head.hash}
+        )
         return
-    stdout().print(
+    say(
         f"Trained {description.title} on {description.examples} examples in "
         f"{description.seconds:.1f} s; weights {description.start[:12]}."
     )
+    say(f"Record 0, head {session.head.hash}")
     note(f"next: curenu unlearn {run} --random 0.1")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from curenu.cli.choice import build_method, complete_method
-from curenu.cli.console import note, progress_bar
+from curenu.cli.console import NOT_GRANTED, note, progress_bar
 from curenu.cli.record import plan_text, print_plan, print_record
 from curenu.cli.selection import selected
 from curenu.estimate import estimate
@@ -52,6 +52,10 @@ AnchorOption = Annotated[
 CheckOption = Annotated[
     bool, typer.Option("--check-drift", help="Compare with erasing everything at once.")
 ]
+AcceptOption = Annotated[
+    bool,
+    typer.Option("--accept", help="Grant the result even if its status is not ok; on record."),
+]
 EveryOption = Annotated[int, typer.Option(min=0, help="Do so at every so many requests; 0: never.")]
 
 
@@ -69,12 +73,16 @@ def unlearn(
     seed: Annotated[int | None, typer.Option(help="Derived from the run's if not given.")] = None,
     request: RequestOption = None,
     anchor: AnchorOption = Anchor.LAST,
+    accept: AcceptOption = False,
     check_drift: CheckOption = False,
     check_every: EveryOption = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and estimate only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Erase examples from a run's current model.
+
+    Ends with 6 if the method came to no result that can be used: the request is then on record
+    as an attempt, nobody is erased, and the same may be asked again.
 
     Example: curenu unlearn run --classes 0,3 --share 0.9 --method curenu --set max_steps=2
 
@@ -83,7 +91,7 @@ def unlearn(
     session = Session.open(run)
     chosen = build_method(method, settings or [])
     known = session.record_of(request)
-    number = known.number if known else len(session.records) + 1
+    number = session.number_of(request)
     ways = {
         "--ids": ids,
         "--ids-file": ids_file,
@@ -93,7 +101,9 @@ def unlearn(
     }
     forget = selected(session, number, {k: v for k, v in ways.items() if v is not None}, share)
     if known is None:
-        asked = session.prepare(forget, chosen, seed=seed, only=only, anchor=anchor.value)
+        asked = session.prepare(
+            forget, chosen, seed=seed, request=request, only=only, anchor=anchor.value
+        )
         needed = estimate(asked.risk, chosen.plan(asked.problem))
         if dry_run:
             print_plan(asked, needed, as_json)
@@ -107,9 +117,18 @@ def unlearn(
             request=request,
             only=only,
             anchor=anchor.value,
+            accept=accept,
             check_drift=1 if check_drift else check_every,
             progress=progress,
         )
+    record = result.record
     if result.repeated:
-        note(f"request {result.record.request!r} had been granted before; nothing was done")
-    print_record(result.record, as_json)
+        note(
+            f"request {record.request!r} had been granted before, as record {record.number} "
+            f"(weights {record.after[:12]}); nothing was done, the current weights are "
+            f"{session.current[:12]}"
+        )
+    print_record(record, result.head, as_json)
+    if not record.granted:
+        note(f"next: another method or setting, `curenu retrain {run} --without {record.number}`")
+        raise typer.Exit(NOT_GRANTED)
