@@ -12,8 +12,8 @@ import curenu
 SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
-    "parameters", "losses", "data", "risks", "autodiff", "operators", "checks", "tasks", "runs", "facade",
-    "demo",
+    "parameters", "losses", "data", "risks", "autodiff", "operators", "checks", "tasks", "runs",
+    "facade", "demo",
     "evaluation",
     "bench",
 )  # fmt: skip

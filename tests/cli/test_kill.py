@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from curenu.runs.records import RequestRecord
+from curenu.runs.evidence import RequestRecord
 from curenu.runs.session import Session
 from tests.runs.runs import state_of
 

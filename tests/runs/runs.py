@@ -113,9 +113,7 @@ def founding(**changes: Any) -> tuple[RunDescription, Entry, Packed]:
 def granted(head: Head, **changes: Any) -> Entry:
     """The record after `head`, of a request that moved weights number-1 to weights number."""
     number = head.number + 1
-    subjects = Subjects(
-        request=f"request-{number}", ids=(f"person {number}",), positions=(number,)
-    )
+    subjects = Subjects(request=f"request-{number}", ids=(f"person {number}",), positions=(number,))
     values: dict[str, Any] = {
         "kind": "request",
         "before": weights(number - 1).name,

@@ -10,7 +10,7 @@ from curenu.runs.evidence import Head, RequestRecord
 from curenu.runs.records import DriftRecord
 from curenu.runs.session import Request
 
-__all__ = ["plan_text", "print_plan", "print_record", "say"]
+__all__ = ["plan_text", "print_plan", "print_record", "repeated_text", "say"]
 
 
 def plan_text(asked: Request, needed: Estimate) -> str:
@@ -40,6 +40,14 @@ def print_plan(asked: Request, needed: Estimate, as_json: bool) -> None:
 def say(text: str) -> None:
     """A line of the answer, as it is: a name in it is no markup."""
     stdout().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def repeated_text(record: RequestRecord, current: str) -> str:
+    """Where a request had been granted, and what is current now."""
+    return (
+        f"request {record.request!r} had been granted before, as record {record.number} "
+        f"(weights {record.after[:12]}); nothing was done, the current weights are {current[:12]}"
+    )
 
 
 def print_record(record: RequestRecord, head: Head, as_json: bool) -> None:

@@ -10,10 +10,10 @@ import typer
 
 from curenu.cli.choice import build_method, complete_method
 from curenu.cli.console import NOT_GRANTED, note, progress_bar
-from curenu.cli.record import plan_text, print_plan, print_record
+from curenu.cli.record import plan_text, print_plan, print_record, repeated_text
 from curenu.cli.selection import selected
 from curenu.estimate import estimate
-from curenu.runs.session import Session
+from curenu.runs import Session, SessionResult
 
 __all__ = ["unlearn"]
 
@@ -100,34 +100,27 @@ def unlearn(
         "--random": random,
     }
     forget = selected(session, number, {k: v for k, v in ways.items() if v is not None}, share)
+    how = {"seed": seed, "request": request, "only": only, "anchor": anchor.value}
     if known is None:
-        asked = session.prepare(
-            forget, chosen, seed=seed, request=request, only=only, anchor=anchor.value
-        )
+        asked = session.prepare(forget, chosen, **how)
         needed = estimate(asked.risk, chosen.plan(asked.problem))
         if dry_run:
             print_plan(asked, needed, as_json)
             return
         note(plan_text(asked, needed))
+    every = 1 if check_drift else check_every
     with progress_bar(f"erasing by {method}") as progress:
         result = session.unlearn(
-            forget,
-            chosen,
-            seed=seed,
-            request=request,
-            only=only,
-            anchor=anchor.value,
-            accept=accept,
-            check_drift=1 if check_drift else check_every,
-            progress=progress,
+            forget, chosen, **how, accept=accept, check_drift=every, progress=progress
         )
+    _answer(run, session, result, as_json)
+
+
+def _answer(run: Path, session: Session, result: SessionResult, as_json: bool) -> None:
+    """What came of the request; ends with `NOT_GRANTED` if it was recorded as an attempt."""
     record = result.record
     if result.repeated:
-        note(
-            f"request {record.request!r} had been granted before, as record {record.number} "
-            f"(weights {record.after[:12]}); nothing was done, the current weights are "
-            f"{session.current[:12]}"
-        )
+        note(repeated_text(record, session.current))
     print_record(record, result.head, as_json)
     if not record.granted:
         note(f"next: another method or setting, `curenu retrain {run} --without {record.number}`")

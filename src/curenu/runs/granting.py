@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from curenu.checks import positions_of
 from curenu.erasure import Erasure
-from curenu.errors import BadRequest, Disposed, IllPosed
+from curenu.errors import BadRequest, Disposed, IllPosed, RunMoved
 from curenu.facade import erase, with_parameters
 from curenu.runs.drift import chain_of, measure
-from curenu.runs.evidence import Entry, Looked, Measures, RequestRecord, Subjects, entry_of
+from curenu.runs.evidence import Entry, Head, Looked, Measures, RequestRecord, Subjects, entry_of
 from curenu.runs.identity import derived_seed, describe_method
 from curenu.runs.outcome import look, status_of
 from curenu.runs.records import DriftRecord, Packed, pack
@@ -21,7 +21,7 @@ from curenu.runs.request import Progress, Request, told
 from curenu.runs.run import Run
 from curenu.status import Status
 
-__all__ = ["check_finite", "granted_before", "retrained", "tried"]
+__all__ = ["check_finite", "granted_before", "require_head", "retrained", "tried"]
 
 _ACCEPTED = "Taken as it is by the person who asked, although its status is not ok."
 _NO_BASE = (
@@ -51,9 +51,10 @@ def tried(
 ) -> tuple[Entry, Packed | None]:
     """Run `asked`: its record and, if it is granted, the new weights."""
     erasure = erase(asked.problem, asked.method, seed=asked.seed)
+    require_head(run, asked.head)
     model = with_parameters(run.model, asked.risk.parameters, erasure.theta)
     weights = pack(model.state_dict())
-    before = run.ledger.current
+    before = asked.before
     name, arguments = describe_method(asked.method)
     whole = name == "retrain" and asked.only is None
     looked = None if whole else _looked(run, asked, erasure)
@@ -72,7 +73,7 @@ def tried(
         drift = _drift(run, asked, model, told_of, check_drift)
     accepted = accept and not status.ok
     entry = entry_of(
-        run.ledger.head,
+        asked.head,
         _measures(asked, arguments, erasure, looked, drift, accepted=accepted),
         _subjects(run, asked.name, asked.positions),
         kind="request",
@@ -93,7 +94,8 @@ def retrained(
     run: Run, *, seed: int | None, without: Sequence[int], progress: Progress | None
 ) -> tuple[Entry, Packed]:
     """Train without all that was erased, and without the examples of attempts `without`."""
-    number = run.next_number
+    head, before, model_before = run.head, run.current, run.model
+    number = head.number + 1
     going = _attempted(run, without)
     kept = [p for p in run.retained if p not in going]
     if not kept:
@@ -103,24 +105,36 @@ def retrained(
     model = run.task.train_model(own, ids=kept, progress=progress and told(progress))
     seconds = time.perf_counter() - start
     check_finite(model)
+    require_head(run, head)
     weights = pack(model.state_dict())
     entry = entry_of(
-        run.ledger.head,
+        head,
         Measures(without=tuple(without)),
         _subjects(run, f"retrain-{number}", sorted(going)) if going else None,
         kind="retrain",
-        before=run.ledger.current,
+        before=before,
         after=weights.name,
         method="retrain",
         seed=own,
         status=Status.SCHEDULE_DONE,
         granted=True,
         retrained=True,
-        update_norm=_distance(model, run.model),
+        update_norm=_distance(model, model_before),
         seconds=seconds,
         fingerprint=run.fingerprint,
     )
     return entry, weights
+
+
+def require_head(run: Run, head: Head) -> None:
+    """Raise `RunMoved` if another has written since the run was at `head`."""
+    found = run.head
+    if found != head:
+        raise RunMoved(
+            f"The run is at record {found.number} ({found.hash[:12]}), and this was begun at "
+            f"record {head.number} ({head.hash[:12]}).",
+            "the same again, on the run as it is now.",
+        )
 
 
 def check_finite(model: nn.Module) -> None:

@@ -50,9 +50,13 @@ class Asked(Record):
 
 @dataclass(frozen=True)
 class Request:
-    """A checked request before it is run: the problem, the method, and what stays."""
+    """A checked request before it is run: the problem, the method, and what stays.
+
+    It is for the run as it was at `head`, with the weights `before`.
+    """
 
     head: Head
+    before: str
     name: str
     positions: tuple[int, ...]
     method: Method
@@ -103,7 +107,7 @@ def prepare(
     chosen = resolve_method(method)
     moving: Only = only if only is None or isinstance(only, str) else tuple(only)
     positions = positions_of(forget, run.description.examples, ids=run.task.ids, erased=run.erased)
-    ledger = run.ledger
+    head, before = run.head, run.current
     risk = run.risk(run.model, moving)
     going = set(positions)
     kept = [p for p in run.retained if p not in going]
@@ -118,10 +122,11 @@ def prepare(
         penalty=_penalty_before(run, chosen, moving),
     )
     if seed is None:
-        seed = derived_seed(run.description.seed, "request", ledger.head.number + 1)
+        seed = derived_seed(run.description.seed, "request", head.number + 1)
     asked = Request(
-        ledger.head,
-        request or _free_name(ledger),
+        head,
+        before,
+        request or _free_name(run.ledger),
         tuple(positions),
         chosen,
         seed,

@@ -198,8 +198,8 @@ class Session(Run):
         plan = Asked.model_validate_json(asked) if isinstance(asked, str) else asked
         ids = [self.task_id(position) for position in plan.positions]
         with self._writer.exclusive():
-            known = granted_before(self, plan.request, ids)
-            if known is not None:
+            known = self.record_of(plan.request)
+            if known is not None and known.positions == plan.positions:
                 return SessionResult(self.model, known, self.head, repeated=True)
             if plan.head != self.head.hash:
                 raise RunMoved(
@@ -296,22 +296,22 @@ class Session(Run):
         return SessionResult(self.model, self.record(entry.line.number), self.head)
 
     def _dispose(self, keep: Keep, *, subjects: bool) -> RequestRecord | None:
+        head, current = self.head, self.current
         disposed = to_dispose(self, keep)
         about, numbers = forgetting(self) if subjects else (None, ())
         if not disposed and not numbers:
             return None
-        ledger = self.ledger
         entry = entry_of(
-            ledger.head,
+            head,
             Measures(disposed=disposed),
             about,
             kind="disposal",
-            before=ledger.current,
-            after=ledger.current,
+            before=current,
+            after=current,
             forgot=bool(numbers),
             fingerprint=self.fingerprint,
         )
-        self._writer.commit(entry, None, head=ledger.head.hash, forget=numbers)
+        self._writer.commit(entry, None, head=head.hash, forget=numbers)
         return self.record(entry.line.number)
 
 
