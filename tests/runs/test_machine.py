@@ -11,7 +11,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from curenu.errors import BadRequest, Disposed, RunMoved
@@ -234,6 +234,7 @@ QUICK = settings(
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate, Phase.shrink),
 )
 
 
@@ -243,7 +244,7 @@ class TestFewSteps(Runs.TestCase):
 
 @pytest.mark.slow
 class TestManySteps(Runs.TestCase):
-    settings = settings(QUICK, max_examples=100, stateful_step_count=25)
+    settings = settings(QUICK, max_examples=40, stateful_step_count=20)
 
 
 def test_what_only_a_head_kept_elsewhere_shows(tmp_path: Path) -> None:

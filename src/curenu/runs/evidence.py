@@ -6,7 +6,6 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -85,7 +84,7 @@ class Evidence(Record):
     measures: Digest
     fingerprint: str
     curenu: str = Field(default_factory=lambda: __version__)
-    torch: str = Field(default_factory=lambda: version("torch"))
+    torch: str = Field(default_factory=lambda: str(torch.__version__))
     device: str = "cpu"
 
 

@@ -190,9 +190,10 @@ def _first_vector(run: Run, risk: EmpiricalRisk) -> Tensor:
 
 def _penalty_before(run: Run, method: Method, only: Only) -> float | None:
     """What the granted request before settled on, if it was made the same way."""
-    if not run.ledger.last:
+    number = run.ledger.last
+    if number < 0:
         return None
-    last = run.record(run.ledger.last["number"])
+    last = run.record(number)
     same = (last.method, last.arguments) == describe_method(method) and last.only == only
     return last.penalty if same else None
 

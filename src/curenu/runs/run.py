@@ -47,7 +47,7 @@ class Run:
     @property
     def ledger(self) -> Ledger:
         """What all records add up to now."""
-        lines = list(self.store.lines(max(self._ledger.head.number, 0)))
+        lines = self.store.lines(max(self._ledger.head.number, 0))
         if self._ledger.head.number >= 0:
             if not lines or lines[0].hash != self._ledger.head.hash:
                 raise RunBroken(
@@ -57,7 +57,7 @@ class Run:
         elif not lines:
             raise RunBroken(f"{self.store.place} has a ledger without a record.", RESTORE)
         if any('"forgot":true' in line.body for line in lines):
-            self._ledger, lines = Ledger(), list(self.store.lines())
+            self._ledger, lines = Ledger(), self.store.lines()
         self._ledger.take(lines, self.id_of)
         return self._ledger
 
