@@ -21,6 +21,7 @@ from curenu.runs.evidence import Disposal, Head, Measures, record_of
 from curenu.runs.folder_store import FolderStore
 from curenu.runs.ledger import Ledger
 from curenu.runs.memory_store import MemoryStore
+from curenu.runs.reading import take
 from curenu.runs.records import digest, pack, plain
 from curenu.runs.store import RunStore
 from curenu.runs.verify import verify
@@ -190,7 +191,7 @@ def test_a_damaged_folder_says_what_and_where(
     before = state_of(store.folder)
     with pytest.raises(RunBroken, match=words) as caught:
         store.description()
-        Ledger().take(store.lines())
+        take(Ledger(), store.lines())
         store.weights(weights(1).name)
     assert str(store.folder) in caught.value.problem
     assert caught.value.remedy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from curenu.runs.evidence import NOTHING_BEFORE, Head, Line, commitment_of
 from curenu.runs.records import digest
 from curenu.status import Status
 
-__all__ = ["NO_RECORD", "RESTORE", "Ledger", "Since", "complaints"]
+__all__ = ["NO_RECORD", "OK", "RESTORE", "Ledger", "Names", "Since", "complaints"]
 
 RESTORE = "restoring the run from a copy; `curenu verify` lists everything that does not fit."
 
@@ -23,9 +22,9 @@ NO_RECORD = Head(-1, NOTHING_BEFORE)
 Names = Callable[[int], int | str]
 """The task's id of a position."""
 
-_AT_ONCE = 1000  # lines whose texts are parsed together
 _NONE = json.dumps(None)
-_OK = {status.name for status in Status if status.ok}
+OK = {status.name for status in Status if status.ok}
+"""Names of the statuses of results that may be granted."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ class Ledger:
     in `base_seconds`). `erased` are the positions that left the retain set, `erased_since`
     those since `base` (None when that is no longer known). `granted` and `tried` give the
     record that granted a request of that name, and the first that tried to; `last` is the
-    last request that was granted. `expected` examples are erased by the evidence, and
-    `missing` is the last record without its subjects.
+    last request that was granted; `sums` and `choices` are what `since` is of. `expected`
+    examples are erased by the evidence, `missing` is the last record without its subjects.
     """
 
     head: Head = NO_RECORD
@@ -80,28 +79,17 @@ class Ledger:
     last: int = -1
     expected: int = 0
     missing: int = -1
-    _sums: list[float] = field(default_factory=lambda: [0, 0, 0.0, 0.0])
-    _only: set[str] = field(default_factory=set)
+    sums: list[float] = field(default_factory=lambda: [0, 0, 0.0, 0.0])
+    choices: set[str] = field(default_factory=set)
 
     @property
     def since(self) -> Since:
         """What was granted since `base`, in sums."""
-        requests, stuck, seconds, path = self._sums
-        return Since(int(requests), int(stuck), seconds, path, frozenset(self._only))
+        requests, stuck, seconds, path = self.sums
+        return Since(int(requests), int(stuck), seconds, path, frozenset(self.choices))
 
-    def take(self, lines: Sequence[Line], names: Names | None = None) -> None:
-        """Add the records that follow; `RunBroken` at the first that does not.
-
-        A ledger is read whole whenever a run is opened: texts are parsed many at a time, and a
-        line that does not fit is looked at again only to say why.
-        """
-        for start in range(0, len(lines), _AT_ONCE):
-            chunk = lines[start : start + _AT_ONCE]
-            for line, content, about in zip(chunk, *_parsed(chunk), strict=True):
-                if not _fits(self, line, content, about, names):
-                    told = [*complaints(self, line, names), f"Record {line.number} does not fit."]
-                    raise RunBroken(told[0], RESTORE)
-                self._add(line, content, about)
+    def check_whole(self) -> None:
+        """Raise `RunBroken` unless the subjects are all there that were not deleted."""
         if self.missing > self.forgot:
             raise RunBroken(f"The subjects of record {self.missing} are missing.", RESTORE)
         if len(self.erased) != self.expected:
@@ -114,9 +102,7 @@ class Ledger:
     def add(self, line: Line) -> None:
         """Add a record that has been checked."""
         about = None if line.subjects is None else json.loads(line.subjects)
-        self._add(line, json.loads(line.body), about)
-
-    def _add(self, line: Line, content: Any, about: Any) -> None:
+        content = json.loads(line.body)
         kind, number = content["kind"], line.number
         self.head = Head(number, line.hash)
         self.current = content["after"]
@@ -134,7 +120,7 @@ class Ledger:
         if content["retrained"]:
             self.base, self.base_number = self.current, number
             self.base_seconds, self.erased_since = content["seconds"], set()
-            self._sums, self._only = [0, 0, 0.0, 0.0], set()
+            self.sums, self.choices = [0, 0, 0.0, 0.0], set()
         if content["granted"]:
             self.expected += content["count"]
             self.erased.update(positions)
@@ -145,78 +131,18 @@ class Ledger:
         name, number = about["request"] if about else "", content["number"]
         if name and name not in self.tried:
             self.tried[name] = number
-        self._sums[1] += content["status"] == Status.NO_GAIN.name
+        self.sums[1] += content["status"] == Status.NO_GAIN.name
         if not content["granted"]:
             return
         if name:
             self.granted[name] = number
         self.last = number
-        self._sums[0] += 1
-        self._sums[2] += content["seconds"]
-        self._sums[3] += content["update_norm"]
-        self._only.add(_NONE if content["only"] is None else json.dumps(content["only"]))
+        self.sums[0] += 1
+        self.sums[2] += content["seconds"]
+        self.sums[3] += content["update_norm"]
+        self.choices.add(_NONE if content["only"] is None else json.dumps(content["only"]))
         if self.erased_since is not None:
             self.erased_since.update(positions)
-
-
-def _parsed(lines: Sequence[Line]) -> tuple[list[Any], list[Any]]:
-    """Bodies and subjects of `lines`; as many None where they are not all JSON."""
-    try:
-        bodies = json.loads(f"[{','.join(line.body for line in lines)}]")
-        abouts = json.loads(f"[{','.join(line.subjects or 'null' for line in lines)}]")
-    except (ValueError, TypeError):
-        return _one_by_one([line.body for line in lines]), [
-            *_one_by_one([line.subjects or "null" for line in lines])
-        ]
-    if len(bodies) != len(lines) or len(abouts) != len(lines):
-        return [None] * len(lines), [None] * len(lines)
-    return bodies, abouts
-
-
-def _one_by_one(texts: list[str]) -> list[Any]:
-    found: list[Any] = []
-    for text in texts:
-        try:
-            found.append(json.loads(text))
-        except (ValueError, TypeError):
-            found.append(None)
-    return found
-
-
-def _fits(ledger: Ledger, line: Line, content: Any, about: Any, names: Names | None) -> bool:
-    """Whether `complaints` would find nothing, in the time that a hundred thousand allow."""
-    try:
-        head, granted, kind = ledger.head, content["granted"], content["kind"]
-        if not (
-            line.number == content["number"] == head.number + 1
-            and hashlib.sha256(line.body.encode()).hexdigest() == line.hash
-            and content["previous"] == head.hash
-            and content["before"] == ledger.current
-            and (kind == "trained") == (line.number == 0)
-            and (kind != "request" or granted == (content["status"] in _OK or content["accepted"]))
-            and (granted or kind == "trained" or content["after"] == content["before"])
-        ):
-            return False
-        if about is None or line.salt is None:
-            return about is None
-        positions = about["positions"]
-        return (
-            commitment_of(line.salt, line.subjects or "") == content["commitment"]
-            and len(positions) == content["count"]
-            and (
-                content["forgot"]
-                or (
-                    min(positions) >= 0
-                    and max(positions) < ledger.examples
-                    and not (granted and not ledger.erased.isdisjoint(positions))
-                    and len(set(positions)) == len(positions)
-                    and (names is None or [names(p) for p in positions] == about["ids"])
-                    and not (granted and about["request"] in ledger.granted)
-                )
-            )
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return False
 
 
 def complaints(ledger: Ledger, line: Line, names: Names | None = None) -> Iterator[str]:
@@ -246,9 +172,7 @@ def _about_the_chain(
     kind = content["kind"]
     if (kind == "trained") != (line.number == 0):
         yield f"{what} is of kind {kind!r}, which cannot stand there."
-    if kind == "request" and content["granted"] != (
-        content["status"] in _OK or content["accepted"]
-    ):
+    if kind == "request" and content["granted"] != (content["status"] in OK or content["accepted"]):
         yield f"{what} is granted against its status."
     moves = content["granted"] or kind == "trained"
     if not moves and content["after"] != content["before"]:

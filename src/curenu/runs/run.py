@@ -15,6 +15,7 @@ from curenu.risks import EmpiricalRisk
 from curenu.runs.evidence import Head, Line, RequestRecord, record_of
 from curenu.runs.identity import data_digest
 from curenu.runs.ledger import RESTORE, Ledger
+from curenu.runs.reading import take
 from curenu.runs.records import Named, canonical, digest
 from curenu.runs.store import RunStore
 from curenu.tasks import Task
@@ -58,7 +59,7 @@ class Run:
             raise RunBroken(f"{self.store.place} has a ledger without a record.", RESTORE)
         if any('"forgot":true' in line.body for line in lines):
             self._ledger, lines = Ledger(), self.store.lines()
-        self._ledger.take(lines, self.id_of)
+        take(self._ledger, lines, self.id_of)
         return self._ledger
 
     @property

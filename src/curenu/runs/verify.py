@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from curenu.errors import CurenuError, RunBroken
 from curenu.runs.evidence import Evidence, Head, Line, Measures, RequestRecord, record_of
 from curenu.runs.ledger import NO_RECORD, RESTORE, Ledger, complaints
+from curenu.runs.reading import take
 from curenu.runs.records import canonical, digest
 from curenu.runs.store import RunStore
 
@@ -61,7 +62,7 @@ def read_log(store: RunStore) -> tuple[Head, tuple[RequestRecord, ...]]:
     store.description()
     lines, measures = store.lines(), store.measures()
     ledger = Ledger()
-    ledger.take(lines)
+    take(ledger, lines)
     for line in lines:
         for complaint in _about_measures(line, measures):
             raise RunBroken(complaint, RESTORE)
