@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import chain
 from typing import Any
 
 from curenu.errors import RunBroken
 from curenu.runs.evidence import Head, Line, commitment_of
-from curenu.runs.ledger import OK, RESTORE, Ledger, Names, complaints
-from curenu.runs.records import digest
+from curenu.runs.ledger import NO_RECORD, OK, RESTORE, Ledger, Names, complaints
 from curenu.status import Status
 
 __all__ = ["take"]
@@ -19,10 +19,10 @@ __all__ = ["take"]
 _AT_ONCE = 1000  # lines whose texts are looked at together
 
 _ORDINARY = re.compile(
-    r'^\{"accepted":(true|false),"after":"(\w{64})","before":"(\w{64})","commitment":"(\w{64})",'
+    r'^\{"accepted":(true|false),"after":"(.{64})","before":"(.{64})","commitment":"(.{64})",'
     r'"count":(\d+),"curenu":"[^"]*","device":"[^"]*","fingerprint":"[^"]*","forgot":false,'
-    r'"format":2,"granted":(true|false),"kind":"request","measures":"\w{64}","method":"[^"]*",'
-    r'"number":(\d+),"only":(null|"[^"\\]*"|\[[^\]\\]*\]),"previous":"(\w{64})",'
+    r'"format":2,"granted":(true|false),"kind":"request","measures":".{64}","method":"[^"]*",'
+    r'"number":(\d+),"only":(null|"[^"\\]*"|\[[^\]\\]*\]),"previous":"(.{64})",'
     r'"retrained":false,"seconds":([^,"]+),"seed":-?\d+,"status":"(\w+)","time":"[^"]*",'
     r'"torch":"[^"]*","update_norm":([^,"}]+)\}$',
     re.MULTILINE | re.ASCII,
@@ -33,17 +33,29 @@ _ORDINARY = re.compile(
 def take(ledger: Ledger, lines: Sequence[Line], names: Names | None = None) -> None:
     """Add the records that follow to `ledger`; `RunBroken` at the first that does not.
 
-    A ledger is read whole whenever a run is opened. What does not fit as a column is looked at
-    line by line, which says what is wrong, or that it is only of a rarer kind.
+    A ledger is read whole whenever a run is opened. What does not fit as columns is looked at
+    by itself in the end, which says what is wrong, or that it is only of a rarer kind.
     """
+    if ledger.head == NO_RECORD and lines:
+        _take_in(ledger, lines[:1], names)  # the training, which is not ordinary
+        lines = lines[1:]
     for start in range(0, len(lines), _AT_ONCE):
-        chunk = lines[start : start + _AT_ONCE]
-        if not _take_many(ledger, chunk, names):
-            for line in chunk:
-                for complaint in complaints(ledger, line, names):
-                    raise RunBroken(complaint, RESTORE)
-                ledger.add(line)
+        _take_in(ledger, lines[start : start + _AT_ONCE], names)
     ledger.check_whole()
+
+
+def _take_in(ledger: Ledger, lines: Sequence[Line], names: Names | None) -> None:
+    """Take `lines` at once, or in halves as long as some of them do not fit together."""
+    if _take_many(ledger, lines, names):
+        return
+    if len(lines) > 1:
+        half = len(lines) // 2
+        _take_in(ledger, lines[:half], names)
+        _take_in(ledger, lines[half:], names)
+        return
+    for complaint in complaints(ledger, lines[0], names):
+        raise RunBroken(complaint, RESTORE)
+    ledger.add(lines[0])
 
 
 def _take_many(ledger: Ledger, lines: Sequence[Line], names: Names | None) -> bool:
@@ -56,7 +68,7 @@ def _take_many(ledger: Ledger, lines: Sequence[Line], names: Names | None) -> bo
     columns = list(zip(*found, strict=True))
     accepted, after, before, commitments, counts, granted, numbers = columns[:7]
     only, previous, seconds, statuses, norms = columns[7:]
-    hashes = [digest(body.encode()) for body in bodies]
+    hashes = [sha256(body.encode()).hexdigest() for body in bodies]
     first = ledger.head.number + 1
     expected = range(first, first + len(lines))
     if not (
