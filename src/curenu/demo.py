@@ -10,13 +10,13 @@ from curenu.checks import size_of
 from curenu.compare import Comparison, Stage, compare, diagnose, diagnose_dense, erase_parts
 from curenu.erasure import ErasureProblem, Method
 from curenu.errors import MissingData
-from curenu.identity import derived_seed
 from curenu.methods import CuReNU, DampedNewton, FineTune, PseudoInverseNewton, StoCuReNU
 from curenu.networks import Networks, TrainedNetwork
 from curenu.report import Report, Row
 from curenu.risks import EmpiricalRisk
-from curenu.run import objective_of
-from curenu.session import Progress, counter
+from curenu.runs.identity import derived_seed
+from curenu.runs.run import objective_of
+from curenu.runs.session import Progress, counter
 from curenu.tasks import Task, class_ids, find_fashion_mnist, load_task
 
 __all__ = ["CLASSES", "EXAMPLES", "SHARE", "Demo", "choose_task", "methods_for", "run_demo"]

@@ -16,7 +16,7 @@ from curenu.demo import choose_task, methods_for
 from curenu.errors import IllPosed
 from curenu.methods import CuReNU, FineTune, PseudoInverseNewton, StoCuReNU
 from curenu.report import COLUMNS
-from curenu.session import Session
+from curenu.runs.session import Session
 
 
 def run(*words: str | Path) -> Result:

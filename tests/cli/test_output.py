@@ -22,7 +22,7 @@ from curenu.cli.outlet import Outlet, readable
 from curenu.cli.record import print_record
 from curenu.erasure import StepRecord
 from curenu.report import Report, Row
-from curenu.session import Session
+from curenu.runs.session import Session
 
 COMMAND = [sys.executable, "-c", "from curenu.cli import main; main()"]
 HOSTILE = "[/red] $x$ [bold]:smile: \x1b[31m é💥"

@@ -16,7 +16,7 @@ from curenu.erasure import Plan
 from curenu.errors import BadRequest
 from curenu.methods import CuReNU
 from curenu.risks import EmpiricalRisk
-from curenu.session import Session
+from curenu.runs.session import Session
 from curenu.tasks import class_ids
 from tests.problems import generator, mlp
 

@@ -20,9 +20,9 @@ from curenu.compare import Assessment, cheaper, conclusions, evaluate, membershi
 from curenu.methods import FineTune
 from curenu.networks import Networks
 from curenu.report import Report, Row, columns_for
-from curenu.session import Session
+from curenu.runs.session import Session
 from curenu.tasks import Recipe, Task, load_task
-from tests.session.runs import SHORT
+from tests.runs.runs import SHORT
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import torch
 
 from curenu.errors import MissingData
 from curenu.networks import fingerprint, split_of
-from curenu.run import objective_of
+from curenu.runs.run import objective_of
 from curenu.tasks import Task, load_task
 from tests.problems import generator
 

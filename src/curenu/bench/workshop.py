@@ -19,7 +19,7 @@ from curenu.bench.request import Request, draw
 from curenu.compare import References
 from curenu.networks import Networks, TrainedNetwork
 from curenu.risks import EmpiricalRisk
-from curenu.run import objective_of
+from curenu.runs.run import objective_of
 from curenu.tasks import Task, load_task
 
 __all__ = ["Look", "Training", "Workshop", "workshop"]

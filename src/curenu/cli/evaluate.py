@@ -39,8 +39,8 @@ def evaluate(
     from curenu.report import Report, document
 
     session = opened(run, task, trust)
-    if html is not None:
-        check_place(html)
+    page_at = html or run / "report.html"
+    check_place(page_at)
     with keeping(lambda: "oracles that were trained are kept, and the same command goes on there"):
         found = compare_with_oracles(session, oracles, progress_bar)
     said = {"conclusions": list(found.conclusions), "missing": list(found.missing)}
@@ -69,11 +69,8 @@ def evaluate(
     page = Report(
         f"Erasing from {described.title}", facts, found.rows, conclusions=_sentences(found)
     ).html()
-    session.store.write("results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
-    if html is None:
-        session.store.write("report.html", page)
-    else:
-        write_text(html, page)
+    write_text(run / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+    write_text(page_at, page)
     settle()
     if as_json:
         print_json(results)
@@ -82,7 +79,7 @@ def evaluate(
     say("What may be concluded:")
     for sentence in _sentences(found):
         say(f"- {sentence}")
-    note(f"report: {html or run / 'report.html'}")
+    note(f"report: {page_at}")
 
 
 def _sentences(found: Assessment) -> tuple[str, ...]:

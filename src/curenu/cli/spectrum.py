@@ -41,7 +41,7 @@ def spectrum(
     import torch
 
     from curenu.compare import PROBES, diagnose, diagnose_dense
-    from curenu.identity import derived_seed
+    from curenu.runs.identity import derived_seed
 
     session = opened(run, task, trust)
     generator = torch.Generator().manual_seed(derived_seed(session.description.seed, "spectrum", 0))

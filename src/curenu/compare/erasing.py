@@ -10,8 +10,8 @@ from torch import nn
 from curenu.cost import Cost
 from curenu.erasure import Erasure, ErasureProblem, Method, StepRecord
 from curenu.facade import erase, with_parameters
-from curenu.records import Anchoring
 from curenu.risks import EmpiricalRisk, TrainingTime
+from curenu.runs.records import Anchoring
 
 __all__ = ["Erased", "erase_parts"]
 

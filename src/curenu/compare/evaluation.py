@@ -15,7 +15,7 @@ from curenu.compare.predictions import PredictionReferences, decides, prediction
 from curenu.errors import BadRequest, IllPosed
 from curenu.networks import TrainedNetwork, split_of
 from curenu.report import Row
-from curenu.session import Session
+from curenu.runs.session import Session
 
 __all__ = ["Assessment", "evaluate"]
 
@@ -145,7 +145,7 @@ def _name(session: Session) -> str:
 
 
 def _seconds(session: Session) -> float:
-    return sum(record.cost.seconds for record in session.records)
+    return sum(record.seconds for record in session.records)
 
 
 def _spent(session: Session) -> dict[str, Any]:
@@ -157,6 +157,6 @@ def _spent(session: Session) -> dict[str, Any]:
         "damping": dampings[-1] if dampings else None,
         "products": sum(record.cost.hvps for record in records),
         "examples": sum(record.cost.examples for record in records),
-        "status": str(records[-1].status),
+        "status": str(records[-1].outcome),
         "trace": trace,
     }

@@ -83,7 +83,7 @@ class Networks:
             "task": self.task.name,
             "problem": self.fingerprint.training,
             "seed": seed,
-            "examples": _hash(repr([int(position) for position in ids])),
+            "examples": _examples(ids),
         }
         return json.dumps(described, sort_keys=True)
 
@@ -152,6 +152,24 @@ class Networks:
         self.shelf.write(_output_file(key), _Entry(named, {"configuration": key}).packed())
         return split
 
+    def of_others(self, ids: Iterable[int]) -> tuple[str, ...]:
+        """Names on the shelf of networks that were not trained on `ids`, and of their outputs.
+
+        What is damaged, or was left by a writer that ended before its time, is among them.
+        """
+        own = _examples(ids)
+        return tuple(name for name in self.shelf.names() if self._trained_on(name) != own)
+
+    def _trained_on(self, name: str) -> str | None:
+        """The hash of the examples behind what is kept under that name; None if not known."""
+        if not self.shelf.holds(name):
+            return None
+        try:
+            key = json.loads(_Entry.unpacked(self.shelf.read(name)).about["configuration"])
+            return (json.loads(key[0]) if isinstance(key, list) else key)["examples"]
+        except (KeyError, TypeError, ValueError, IndexError):
+            return None
+
     def _make(self, seed: int, ids: Sequence[int], progress: Progress | None) -> None:
         made = timed_training(self.task, seed, ids=ids, progress=progress)
         key, state = self.key(seed, ids), made.model.state_dict()
@@ -188,6 +206,10 @@ class Networks:
 
 def _digest(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
     return content_digest([dict(tensors), dict(about)])
+
+
+def _examples(ids: Iterable[int]) -> str:
+    return _hash(repr([int(position) for position in ids]))
 
 
 def _file(key: str) -> str:

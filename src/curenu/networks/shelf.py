@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from curenu.atomic import replace_file
+from curenu.atomic import PARTIAL, abandoned, replace_file
 from curenu.distributed import by_first
 from curenu.errors import RunBroken
 
-__all__ = ["FolderShelf", "Shelf"]
+__all__ = ["FolderShelf", "MemoryShelf", "Shelf"]
 
 _ENDING = ".safetensors"
-_OWNER_ONLY = 0o600  # networks that saw erased people are nobody else's to read
 
 
 class Shelf(Protocol):
@@ -55,7 +54,9 @@ class FolderShelf:
         path = self.folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, content, mode=_OWNER_ONLY)
+            for part in abandoned(path):
+                part.unlink(missing_ok=True)
+            replace_file(path, content, private=True)  # it may have seen people who are erased
         except OSError as error:
             raise RunBroken(
                 f"Cannot keep {path}: {error.strerror}.", "freeing space or another folder."
@@ -63,16 +64,23 @@ class FolderShelf:
 
     @by_first
     def names(self) -> tuple[str, ...]:
-        """Everything that is kept, sorted; what is not of this shelf's kind is left out."""
-        found = self.folder.rglob(f"*{_ENDING}")
-        return tuple(sorted(path.relative_to(self.folder).as_posix() for path in found))
+        """Everything that is kept or was left half written, sorted; nothing of another kind."""
+        found = {path.relative_to(self.folder) for path in self.folder.rglob(f"*{_ENDING}")}
+        for part in self.folder.rglob(f"*{_ENDING}.*{PARTIAL}"):
+            whole = part.relative_to(self.folder).with_name(
+                part.name.partition(_ENDING)[0] + _ENDING
+            )
+            if part in abandoned(self.folder / whole):
+                found.add(whole)
+        return tuple(sorted(path.as_posix() for path in found))
 
     @by_first
     def remove(self, name: str) -> None:
         """Delete what is kept under that name; it may be gone already."""
         path = self.folder / name
         try:
-            path.unlink(missing_ok=True)
+            for part in (path, *abandoned(path)):
+                part.unlink(missing_ok=True)
         except OSError as error:
             raise RunBroken(
                 f"Cannot delete {path}: {error.strerror}.", "granting access."
@@ -81,3 +89,34 @@ class FolderShelf:
     def describe(self, name: str) -> str:
         """Where that is, for a message."""
         return str(self.folder / name)
+
+
+class MemoryShelf:
+    """A `Shelf` that is gone with the process."""
+
+    def __init__(self) -> None:
+        self._content: dict[str, bytes] = {}
+
+    def holds(self, name: str) -> bool:
+        """Whether something is kept under that name."""
+        return name in self._content
+
+    def read(self, name: str) -> bytes:
+        """What is kept under that name."""
+        return self._content[name]
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep `content` in place of what was there."""
+        self._content[name] = content
+
+    def names(self) -> tuple[str, ...]:
+        """Everything that is kept, sorted."""
+        return tuple(sorted(self._content))
+
+    def remove(self, name: str) -> None:
+        """Delete what is kept under that name; it may be gone already."""
+        self._content.pop(name, None)
+
+    def describe(self, name: str) -> str:
+        """What that is, for a message."""
+        return f"{name} in memory"

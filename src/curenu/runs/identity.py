@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from curenu import cubic, linear
 from curenu.erasure import Method
+from curenu.errors import BadRequest
 from curenu.methods import METHODS
-from curenu.records import Value, plain
+from curenu.runs.records import Value, plain
 from curenu.tasks import Task
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "derived_seed",
     "describe_method",
     "describe_recipe",
+    "method_of",
 ]
 
 
@@ -41,6 +45,33 @@ def describe_method(method: Method) -> tuple[str, dict[str, Any]]:
         else {}
     )
     return names.get(type(method), type(method).__name__), arguments
+
+
+def method_of(name: str, arguments: Mapping[str, Any]) -> Method:
+    """The method that `describe_method` describes; `BadRequest` for one it cannot make again."""
+    try:
+        made = METHODS[name](**{key: _made(value) for key, value in arguments.items()})
+    except (KeyError, TypeError) as error:
+        raise BadRequest(
+            f"Method {name!r} cannot be made from its description: {error}.",
+            "a method of `curenu.methods`, or running the request where it was prepared.",
+        ) from error
+    if describe_method(made) != (name, dict(arguments)):
+        raise BadRequest(
+            f"Method {name!r} is not wholly told by its description.",
+            "running the request where it was prepared.",
+        )
+    return made
+
+
+def _made(value: Any) -> Any:
+    """What `plain` made JSON of: mappings with a `type` are solvers, lists tuples."""
+    if isinstance(value, list):
+        return tuple(_made(item) for item in value)
+    if isinstance(value, Mapping) and "type" in value:
+        kind = getattr(cubic, value["type"], None) or getattr(linear, value["type"])
+        return kind(**{key: _made(item) for key, item in value.items() if key != "type"})
+    return value
 
 
 def describe_recipe(task: Task) -> dict[str, Value]:

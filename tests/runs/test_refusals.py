@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,9 @@ from curenu.errors import (
     UnsupportedModel,
 )
 from curenu.methods import CuReNU, FineTune
-from curenu.records import pack
-from curenu.session import Session
+from curenu.runs.session import Session
 from curenu.tasks import Task, load_task
-from tests.session.runs import SHORT, SIZE, sample_task, state_of, vector
+from tests.runs.runs import SHORT, SIZE, sample_task, state_of, vector
 
 
 class Explodes:
@@ -135,21 +133,6 @@ def test_what_no_request_could_use_is_refused_before_training(tmp_path: Path) ->
         assert not (tmp_path / "run").exists()
 
 
-def test_weights_with_nan_are_refused(folder: Path) -> None:
-    session = Session.open(folder)
-    broken = dict(session.model.state_dict())
-    name = next(iter(broken))
-    broken[name] = broken[name] * float("nan")
-    packed = pack(broken)
-    (folder / "weights" / f"{packed.name}.safetensors").write_bytes(packed.content)
-    text = (folder / "task.toml").read_text()
-    (folder / "task.toml").write_text(text.replace(session.description.start, packed.name))
-    before = state_of(folder)
-    with pytest.raises(IllPosed, match=f"weights of {name}"):
-        Session.open(folder).unlearn([1], SHORT)
-    assert state_of(folder) == before
-
-
 def other_network(task: Task) -> Task:
     return dataclasses.replace(task, build=lambda: nn.Sequential(nn.Linear(64, 10)))
 
@@ -188,18 +171,6 @@ def test_a_run_does_not_open_on_another_problem_and_says_what_changed(
     with pytest.raises(RunBroken, match=words):
         Session.open(folder, changed(load_task("digits")))
     assert state_of(folder) == before
-
-
-@pytest.mark.parametrize("positions", [[SIZE], [-1]])
-def test_a_ledger_that_erases_what_is_not_there_is_refused(
-    folder: Path, positions: list[int]
-) -> None:
-    Session.open(folder).unlearn([1], SHORT)
-    ledger = folder / "requests.jsonl"
-    content = json.loads(ledger.read_text())
-    ledger.write_text(json.dumps(content | {"positions": positions}) + "\n")
-    with pytest.raises(RunBroken, match="does not have"):
-        Session.open(folder)
 
 
 def test_a_run_of_an_object_needs_the_object_again(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curenu.session import Session
+from curenu.runs.session import Session
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 
 from curenu.audits import Outputs, jensen_shannon
 from curenu.erasure import ErasureProblem, Method
+from curenu.errors import Disposed
 from curenu.facade import erase
-from curenu.identity import derived_seed
 from curenu.operators import length
-from curenu.records import AimReached, DriftCheck, DriftRecord, RequestRecord
 from curenu.risks import EmpiricalRisk
-from curenu.run import Run
-from curenu.status import Advice, Status, share_advice
+from curenu.runs.identity import derived_seed
+from curenu.runs.ledger import Since
+from curenu.runs.records import AimReached, DriftCheck, DriftRecord
+from curenu.runs.run import Run
+from curenu.status import Advice, share_advice
 from curenu.tasks import Task
 
 __all__ = [
@@ -54,18 +57,20 @@ class Chain:
     """The requests since a model was last trained, and where they led.
 
     `risk` is over all examples, a function of what the requests may have moved; its start is
-    that model. `theta` `[d]` is the model now; `erased` went since, `retained` stay.
-    `retraining` is the seconds of one training, 0 if unknown.
+    that model. `theta` `[d]` is the model now; `since` sums up the requests, `erased` went in
+    them, `retained` stay. `retraining` is the seconds of one training, 0 if unknown. Without
+    the weights that were last trained, `known` is false and `risk` starts at the model now.
     """
 
     task: Task
     risk: EmpiricalRisk
     theta: Tensor
-    requests: Sequence[RequestRecord]
+    since: Since
     erased: Sequence[int]
     retained: Sequence[int]
     retraining: float
     seed: int
+    known: bool = True
 
     @property
     def at_once(self) -> ErasureProblem:
@@ -78,22 +83,33 @@ class Chain:
         )
 
 
-def chain_of(run: Run, records: Sequence[RequestRecord], model: nn.Module) -> Chain:
-    """The requests of `records` since the last retraining on `run`, which led to `model`."""
-    base = run.base
-    requests = records[base:]
-    choices = {record.only for record in requests}
-    risk = run.risk(run.base_model, choices.pop() if len(choices) == 1 else None)
-    gone = {p for record in records for p in record.positions}
+def chain_of(
+    run: Run, model: nn.Module, since: Since | None = None, going: Collection[int] = ()
+) -> Chain:
+    """The requests since the last training on `run`, which led to `model`.
+
+    With `since` and `going`, those with a request that is not on record yet.
+    """
+    ledger = run.ledger
+    since = since or ledger.since
+    choices = {json.dumps(None)} if len(since.only) != 1 else since.only
+    only = json.loads(next(iter(choices)))
+    gone = ledger.erased.union(going)
+    try:
+        first, known = run.base_model, ledger.erased_since is not None
+    except Disposed:
+        first, known = model, False
+    risk = run.risk(first, only)
     return Chain(
         task=run.task,
         risk=risk,
         theta=risk.vector_of(model),
-        requests=requests,
-        erased=sorted(p for record in requests for p in record.positions),
+        since=since,
+        erased=sorted((ledger.erased_since or set()).union(going)),
         retained=[p for p in range(run.description.examples) if p not in gone],
         retraining=run.retraining,
         seed=run.description.seed,
+        known=known,
     )
 
 
@@ -105,30 +121,32 @@ def measure(chain: Chain, *, anchored: bool, once: Method | None = None) -> Drif
     gradients and twice as many values, and a gradient of every erased example. With `once`,
     the method that erases all of it at once for comparison: the cost of such a request.
     """
-    start = chain.risk.start
-    seconds = sum(record.cost.seconds for record in chain.requests)
+    start, since = chain.risk.start, chain.since
     with chain.risk.meter.measure() as spent:
         found = DriftRecord(
-            requests=len(chain.requests),
+            requests=since.requests,
             share=len(chain.erased) / (len(chain.erased) + len(chain.retained)),
-            path=sum(record.update_norm for record in chain.requests),
-            distance=length(chain.theta - start),
-            ratio=seconds / chain.retraining if chain.retraining else None,
-            check=None if once is None else _check(chain, once),
-            aim=_aim(chain) if anchored else None,
+            path=since.path,
+            distance=length(chain.theta - start) if chain.known else None,
+            ratio=since.seconds / chain.retraining if chain.retraining else None,
+            check=_check(chain, once) if once is not None and chain.known else None,
+            aim=_aim(chain) if anchored and chain.known else None,
         )
         found = found.model_copy(update={"cost": spent()})
-    advice = advise(found, [record.status for record in chain.requests])
+    advice = advise(found, stuck=since.stuck)
     return found.model_copy(update={"advice": advice})
 
 
-def advise(drift: DriftRecord, statuses: Sequence[Status]) -> tuple[Advice, ...]:
-    """Every reason to retrain that the figures of a sequence give; empty in an ordinary one."""
+def advise(drift: DriftRecord, *, stuck: int = 0) -> tuple[Advice, ...]:
+    """Every reason to retrain that the figures of a sequence give; empty in an ordinary one.
+
+    `stuck` requests of it ended with `NO_GAIN`, failed attempts among them.
+    """
     aim, check = drift.aim, drift.check
     reasons = {
         Advice.COST: drift.ratio is not None and drift.ratio >= COST_LIMIT,
         Advice.SHARE: share_advice(drift.share, 1) is not None,
-        Advice.STUCK: list(statuses).count(Status.NO_GAIN) >= STUCK_LIMIT,
+        Advice.STUCK: stuck >= STUCK_LIMIT,
         Advice.NOISE: aim is not None and aim.gain <= NOISE_LIMIT * aim.gain_error,
         Advice.DRIFTED: check is not None and _drifted(check),
     }
@@ -145,7 +163,7 @@ def _drifted(check: DriftCheck) -> bool:
 def _aim(chain: Chain) -> AimReached:
     """Gradient and decrease of the anchored objective, each with its standard error."""
     problem, theta = chain.at_once, chain.theta
-    generator = _generator(chain, len(chain.requests))
+    generator = _generator(chain, chain.since.requests)
     whole = problem.anchored(problem.limit(generator))
     count = _SAMPLES if whole.size > _SIZE else 1
     total, squares, gains = torch.zeros_like(theta), 0.0, []

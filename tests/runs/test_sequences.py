@@ -13,8 +13,8 @@ from curenu.cubic import LanczosSolver
 from curenu.errors import BadRequest
 from curenu.facade import erase
 from curenu.methods import CuReNU, FineTune, Retrain, StoCuReNU
-from curenu.session import Session
-from tests.session.runs import SHORT, SIZE, state_of, vector
+from curenu.runs.session import Session
+from tests.runs.runs import SHORT, SIZE, state_of, vector
 
 STEP = StoCuReNU(max_steps=1, sample_size=64)
 
@@ -106,16 +106,3 @@ def test_retraining_ends_a_sequence_and_begins_one(folder: Path) -> None:
     assert drift is not None
     assert drift.requests == 1
     assert drift.share == 10 / (SIZE - 20)
-
-
-def test_a_ledger_from_before_the_meter_still_opens(folder: Path) -> None:
-    Session.open(folder).unlearn([1], SHORT)
-    ledger = folder / "requests.jsonl"
-    record = Session.open(folder).records[0]
-    new = {"anchor", "penalty", "penalty_before", "drift"}
-    ledger.write_text(record.model_dump_json(exclude=new) + "\n")
-    old = Session.open(folder)
-    assert old.records[0].drift is None
-    drift = old.unlearn([2], SHORT).record.drift
-    assert drift is not None
-    assert drift.requests == 2

@@ -16,7 +16,11 @@ from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
 from curenu.cost import Cost
-from curenu.drift import (
+from curenu.errors import BadRequest
+from curenu.losses import Loss
+from curenu.methods import CuReNU, FineTune
+from curenu.risks import AnchoredRisk, EmpiricalRisk
+from curenu.runs.drift import (
     COST_LIMIT,
     DRIFT_LIMIT,
     NOISE_LIMIT,
@@ -25,13 +29,10 @@ from curenu.drift import (
     chain_of,
     measure,
 )
-from curenu.errors import BadRequest
-from curenu.losses import Loss
-from curenu.methods import CuReNU, FineTune
-from curenu.records import AimReached, DriftCheck, DriftRecord
-from curenu.risks import AnchoredRisk, EmpiricalRisk
-from curenu.session import Session
-from curenu.status import SHARE_LIMIT, Advice, Status
+from curenu.runs.ledger import Since
+from curenu.runs.records import AimReached, DriftCheck, DriftRecord
+from curenu.runs.session import Session
+from curenu.status import SHARE_LIMIT, Advice
 from curenu.tasks import Recipe, Task, random_ids
 from tests.problems import generator
 
@@ -54,7 +55,6 @@ CHECK = DriftCheck(
 ORDINARY = DriftRecord(
     requests=3, share=0.05, path=1.0, distance=0.8, ratio=0.3, aim=AIM, check=CHECK
 )
-DONE = [Status.SCHEDULE_DONE] * 3
 
 
 def with_aim(**changes: float) -> DriftRecord:
@@ -66,31 +66,29 @@ def with_check(**changes: float | None) -> DriftRecord:
 
 
 def test_an_ordinary_sequence_is_given_no_advice() -> None:
-    assert advise(ORDINARY, DONE) == ()
+    assert advise(ORDINARY) == ()
     bare = ORDINARY.model_copy(update={"aim": None, "check": None, "ratio": None})
-    assert advise(bare, DONE) == ()
+    assert advise(bare) == ()
 
 
 @pytest.mark.parametrize(
-    ("drift", "statuses", "advice"),
+    ("drift", "stuck", "advice"),
     [
-        (ORDINARY.model_copy(update={"ratio": COST_LIMIT}), DONE, Advice.COST),
-        (ORDINARY.model_copy(update={"share": SHARE_LIMIT + 0.01}), DONE, Advice.SHARE),
-        (ORDINARY, [Status.NO_GAIN, *DONE, Status.NO_GAIN], Advice.STUCK),
-        (with_aim(gain=0.9 * NOISE_LIMIT * AIM.gain_error), DONE, Advice.NOISE),
-        (with_aim(gain=0.0, gain_error=0.0), DONE, Advice.NOISE),
-        (with_check(divergence=1.1 * DRIFT_LIMIT * 0.01), DONE, Advice.DRIFTED),
+        (ORDINARY.model_copy(update={"ratio": COST_LIMIT}), 0, Advice.COST),
+        (ORDINARY.model_copy(update={"share": SHARE_LIMIT + 0.01}), 0, Advice.SHARE),
+        (ORDINARY, 2, Advice.STUCK),
+        (with_aim(gain=0.9 * NOISE_LIMIT * AIM.gain_error), 0, Advice.NOISE),
+        (with_aim(gain=0.0, gain_error=0.0), 0, Advice.NOISE),
+        (with_check(divergence=1.1 * DRIFT_LIMIT * 0.01), 0, Advice.DRIFTED),
         (
             with_check(divergence=None, first_divergence=None, distance=1.1 * DRIFT_LIMIT),
-            DONE,
+            0,
             Advice.DRIFTED,
         ),
     ],
 )
-def test_each_reason_gives_its_advice_alone(
-    drift: DriftRecord, statuses: list[Status], advice: Advice
-) -> None:
-    assert advise(drift, statuses) == (advice,)
+def test_each_reason_gives_its_advice_alone(drift: DriftRecord, stuck: int, advice: Advice) -> None:
+    assert advise(drift, stuck=stuck) == (advice,)
     assert str(advice).startswith("Retrain: ")
 
 
@@ -98,8 +96,8 @@ def test_just_below_its_limit_no_reason_is_given() -> None:
     below = with_aim(gain=1.1 * NOISE_LIMIT * AIM.gain_error).model_copy(
         update={"ratio": 0.99 * COST_LIMIT, "share": SHARE_LIMIT}
     )
-    assert advise(below, [Status.NO_GAIN, *DONE]) == ()
-    assert advise(with_check(divergence=0.99 * DRIFT_LIMIT * 0.01), DONE) == ()
+    assert advise(below, stuck=1) == ()
+    assert advise(with_check(divergence=0.99 * DRIFT_LIMIT * 0.01)) == ()
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +116,7 @@ def session(trained: Session, tmp_path_factory: pytest.TempPathFactory) -> Sessi
 
 
 def chain(session: Session) -> Chain:
-    return chain_of(session, session.records, session.model)
+    return chain_of(session, session.model)
 
 
 def test_path_and_distance_are_those_of_the_weights(session: Session) -> None:
@@ -222,7 +220,7 @@ def compared(dataset: Dataset[Any], loss: Loss, outputs: int, **task: Any) -> Dr
     risk = EmpiricalRisk(model, dataset, loss, weight_decay=0.1)
     made = Task("t", lambda: model, dataset, dataset, loss, Recipe(1, 4, 0.1), **task)
     moved = risk.start + 0.1
-    chain = Chain(made, risk, moved, (), [0, 1, 2], list(range(3, 12)), 1.0, 0)
+    chain = Chain(made, risk, moved, Since(), [0, 1, 2], list(range(3, 12)), 1.0, 0)
     check = measure(chain, anchored=False, once=CuReNU(max_steps=1)).check
     assert check is not None
     return check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from torch import Tensor
 
 from curenu.cost import Cost
-from curenu.erasure import Certificate, StepRecord
 from curenu.errors import UnsupportedModel
 from curenu.networks import Fingerprint
 from curenu.status import Advice, Status
@@ -23,26 +23,33 @@ __all__ = [
     "FORMAT",
     "AimReached",
     "Anchoring",
+    "Digest",
     "DriftCheck",
     "DriftRecord",
+    "Keep",
     "Named",
     "Only",
     "Packed",
-    "RequestRecord",
+    "Record",
     "RunDescription",
+    "StatusByName",
     "Value",
+    "canonical",
     "digest",
     "pack",
     "plain",
 ]
 
-FORMAT = 1
-"""Version of the run folder's layout; another one is refused."""
+FORMAT = 2
+"""Version of what a run keeps; an older one is refused with the command that takes it over."""
 
 Named = dict[str, Tensor]
 Value = bool | int | float | str
 Anchoring = Literal["last", "first"]
 Only = str | tuple[str, ...] | None
+Keep = Literal["all", "base", "current"]
+"""Which weights stay after a grant: all, the model last trained and the current, the current."""
+
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 StatusByName = Annotated[
     Status,
@@ -56,11 +63,13 @@ AdviceByName = Annotated[
 ]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What is kept, as JSON: frozen, and nothing in it that it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
-class RunDescription(_Record):
+class RunDescription(Record):
     """What `task.toml` says: enough to build task and first weights again.
 
     `task` is a name or `file.py:function` (None: the task was given as an object),
@@ -68,7 +77,7 @@ class RunDescription(_Record):
     hashes of the user's own file and of what it imported from beside it.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     task: str | None = None
     title: str
     options: dict[str, Value] = Field(default_factory=dict)
@@ -79,10 +88,11 @@ class RunDescription(_Record):
     fingerprint: Fingerprint
     start: Digest
     seconds: float = 0.0
+    keep: Keep = "all"
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
-class DriftCheck(_Record):
+class DriftCheck(Record):
     """A sequence beside erasing its examples at once, by the same method, from its first model.
 
     `distance` is between the two vectors, `divergence` the mean Jensen-Shannon divergence of
@@ -99,7 +109,7 @@ class DriftCheck(_Record):
     cost: Cost
 
 
-class AimReached(_Record):
+class AimReached(Record):
     """How far a sequence has come on the anchored objective of all that was erased in it.
 
     `gradient_norm` is that at the result, `first_gradient_norm` that at the model before,
@@ -115,60 +125,24 @@ class AimReached(_Record):
     examples: int
 
 
-class DriftRecord(_Record):
+class DriftRecord(Record):
     """Where a sequence of requests stands, counted from the model that was last trained.
 
     `share` of that model's examples are erased in `requests` requests; `path` is Σ|step| over
     them, `distance` where it led; `ratio` their seconds over one retraining's. `aim` is None
-    after a method that minimises something else. `cost` is that of measuring.
+    after a method that minimises something else; it, `distance` and `check` are None once the
+    weights that were last trained are disposed of. `cost` is that of measuring.
     """
 
     requests: int
     share: float
     path: float
-    distance: float
+    distance: float | None
     ratio: float | None
     aim: AimReached | None = None
     check: DriftCheck | None = None
     cost: Cost = Cost()
     advice: tuple[AdviceByName, ...] = ()
-
-
-class RequestRecord(_Record):
-    """One granted request: what was asked, how it was done and what came of it.
-
-    `positions` and `ids` name the erased examples, `before` and `after` the weights, so that
-    the requests of a run form a chain. `anchor` says at which model the objective was built,
-    `penalty` what an automatic penalty settled on at its first step and `penalty_before` what
-    it began with, if the request before was made the same way.
-    """
-
-    request: str
-    number: int
-    positions: tuple[int, ...]
-    ids: tuple[int | str, ...]
-    method: str
-    arguments: dict[str, Any]
-    only: Only = None
-    seed: int
-    before: Digest
-    after: Digest
-    status: StatusByName
-    cost: Cost
-    update_norm: float
-    certificate: Certificate | None = None
-    trace: tuple[StepRecord, ...] = ()
-    notes: tuple[str, ...] = ()
-    anchor: Anchoring = "last"
-    penalty_before: float | None = None
-    penalty: float | None = None
-    drift: DriftRecord | None = None
-    time: datetime = Field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def retrains(self) -> bool:
-        """Whether it trained the whole model anew, which ends a sequence."""
-        return self.method == "retrain" and self.only is None
 
 
 @dataclass(frozen=True)
@@ -193,6 +167,12 @@ def pack(named: Mapping[str, Any]) -> Packed:
     alone = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in named.items()}
     content = safetensors.torch.save(alone)
     return Packed(digest(content), content)
+
+
+def canonical(record: Record) -> str:
+    """The one JSON text of `record`: keys sorted, no blanks, ASCII; its hash stands for it."""
+    content = json.loads(record.model_dump_json())
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(content: bytes) -> str:

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from curenu.cli import app
 from curenu.errors import SourceNotTrusted
-from curenu.records import digest
-from curenu.session import Session
+from curenu.runs.records import digest
+from curenu.runs.session import Session
 from curenu.user_file import function_of, limited_to, sources_of
 
 OWN = """

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from curenu.distributed import by_first
 from curenu.errors import BadRequest, SourceNotTrusted
-from curenu.records import RunDescription
+from curenu.runs.records import RunDescription
 from curenu.tasks import Task, load_task
 from curenu.user_file import digest_of, is_reference, limited_to, sources_of
 
