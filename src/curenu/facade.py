@@ -198,9 +198,16 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
     advice = share_advice(gone, gone + problem.retain.size)
     said = () if advice is None else (str(advice),)
     notes = (*erasure.notes, *problem.retain.notes, *said)
-    unmoved = erasure.status.ok and torch.equal(erasure.theta, problem.start)
-    status = Status.UNMOVED if unmoved and _pulls(problem) else erasure.status
-    return replace(erasure, status=status, notes=notes)
+    return replace(erasure, status=_told(erasure, problem), notes=notes)
+
+
+def _told(erasure: Erasure, problem: ErasureProblem) -> Status:
+    """The status: of a result that moved nothing it depends on whether anything pulls."""
+    if not torch.equal(erasure.theta, problem.start):
+        return erasure.status
+    if not _pulls(problem):
+        return Status.CONVERGED
+    return Status.UNMOVED if erasure.status.ok else erasure.status
 
 
 def _pulls(problem: ErasureProblem) -> bool:

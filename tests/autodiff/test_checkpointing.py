@@ -81,7 +81,7 @@ def test_checkpointed_parts_are_passed_again_by_double_backward() -> None:
     theta, vector = elsewhere(again)
     model = again.source.evaluation.model
     again.hvp(theta, vector)
-    assert again.source.measured["forward mode"] is False
+    assert again.source.measured["forward mode", "hessian"] is False
     before = len(model.blocks[0].seen), model.passes  # type: ignore[index,arg-type]
     again.hvp(theta, vector)
     inside = len(model.blocks[0].seen) - before[0]  # type: ignore[index,arg-type]

@@ -104,7 +104,7 @@ def agree(found: Tensor, wanted: Tensor) -> None:
 def test_it_is_the_matrix_written_by_hand(kind: Kind, loss: str) -> None:
     risk = deep(loss=loss)
     theta = elsewhere(risk)
-    x, y = risk.source.examples.batch(risk.ids)
+    x, y = risk.source.batch(risk.ids).content
 
     def outputs(theta: Tensor) -> Tensor:
         return functional_call(initialised(Deep), risk.parameters.unflatten(theta), (x,))

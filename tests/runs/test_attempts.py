@@ -62,10 +62,12 @@ def test_what_is_not_ok_is_an_attempt_that_erases_nobody(
     assert verify(session.store) == (session.head, [])
 
 
-def test_a_method_that_says_there_was_nothing_to_erase_is_believed(session: Session) -> None:
+def test_a_method_that_says_there_was_nothing_to_erase_is_not_believed_where_examples_pull(
+    session: Session,
+) -> None:
     result = session.unlearn([ANN], Ends(Status.CONVERGED, 0.0))
-    assert (result.granted, session.erased) == (True, (1,))
-    assert result.record.after == result.record.before
+    assert (result.granted, session.erased) == (False, ())
+    assert result.record.status is Status.UNMOVED
 
 
 def test_what_a_person_accepts_is_granted_and_the_record_says_so(session: Session) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from curenu.cli.run_option import RunArgument, TaskOption, TrustOption, opened
 
 if TYPE_CHECKING:
     from curenu.compare import Assessment
+    from curenu.runs.session import Session
 
 __all__ = ["evaluate"]
 
@@ -36,38 +37,19 @@ def evaluate(
     """
     from curenu.cli.table import print_comparison
     from curenu.compare import evaluate as compare_with_oracles
-    from curenu.report import Report, document
+    from curenu.report import Report
 
     session = opened(run, task, trust)
     page_at = html or run / "report.html"
     check_place(page_at)
     with keeping(lambda: "oracles that were trained are kept, and the same command goes on there"):
         found = compare_with_oracles(session, oracles, progress_bar)
-    said = {"conclusions": list(found.conclusions), "missing": list(found.missing)}
-    described = session.description
-    results = (
-        document(
-            found.rows,
-            {
-                "task": described.title,
-                "seed": described.seed,
-                "requests": len(session.records),
-                "erased": len(session.erased),
-                "oracles": oracles,
-                "weights": session.current,
-            },
-        )
-        | said
-    )
-    facts = {
-        "task": f"{described.title}, {session.task.source}",
-        "erased": f"{len(session.erased):,} of {described.examples:,} examples in "
-        f"{len(session.records)} requests",
-        "oracles": str(oracles),
-        "weights": session.current,
-    }
+    results, facts = _told(session, found, oracles)
     page = Report(
-        f"Erasing from {described.title}", facts, found.rows, conclusions=_sentences(found)
+        f"Erasing from {session.description.title}",
+        facts,
+        found.rows,
+        conclusions=_sentences(found),
     ).html()
     write_text(run / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
     write_text(page_at, page)
@@ -80,6 +62,32 @@ def evaluate(
     for sentence in _sentences(found):
         say(f"- {sentence}")
     note(f"report: {page_at}")
+
+
+def _told(
+    session: Session, found: Assessment, oracles: int
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The results as JSON, and what the report says above its table."""
+    from curenu.report import document
+
+    described = session.description
+    requests, erased = len(session.records), len(session.erased)
+    context = {
+        "task": described.title,
+        "seed": described.seed,
+        "requests": requests,
+        "erased": erased,
+        "oracles": oracles,
+        "weights": session.current,
+    }
+    facts = {
+        "task": f"{described.title}, {session.task.source}",
+        "erased": f"{erased:,} of {described.examples:,} examples in {requests} requests",
+        "oracles": str(oracles),
+        "weights": session.current,
+    }
+    said = {"conclusions": list(found.conclusions), "missing": list(found.missing)}
+    return document(found.rows, context) | said, facts
 
 
 def _sentences(found: Assessment) -> tuple[str, ...]:

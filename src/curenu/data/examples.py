@@ -108,7 +108,7 @@ class Examples:
         self.reads += len(places)
         many = getattr(self._dataset, "__getitems__", None)
         try:
-            items = many(places) if many else [self._dataset[place] for place in places]
+            items = many(places) if many else [independent(self._dataset[p]) for p in places]
         except (IndexError, KeyError, StopIteration) as error:
             raise BadRequest(
                 f"The data set says it has {self.size} examples and has none at some of "
@@ -122,9 +122,9 @@ class Examples:
     def _worked(self, places: list[int]) -> Iterable[Any]:
         self.reads += len(places)
         loader = DataLoader(
-            Subset(self._dataset, places),
+            _Independent(self._dataset, places),
             batch_size=_AT_ONCE,
-            collate_fn=_listed,
+            collate_fn=list,
             num_workers=self._workers,
         )
         return [item for items in loader for item in items]
@@ -196,5 +196,11 @@ def _as_tensors(item: Any) -> Any:
     }
 
 
-def _listed(items: list[Any]) -> list[Any]:
-    return items
+class _Independent(Subset[Any]):
+    """Items that share no memory: a data set may make them all in one buffer."""
+
+    def __getitem__(self, idx: Any) -> Any:
+        return independent(self.dataset[self.indices[idx]])
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        return [self[place] for place in indices]

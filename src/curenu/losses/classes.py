@@ -70,6 +70,12 @@ class CrossEntropy(Form):
         if not isinstance(targets, Tensor) or targets.is_floating_point():
             if isinstance(targets, Tensor) and (targets < 0).any():
                 raise BadRequest("A target probability is negative.", "probabilities from 0 to 1.")
+            if self.ignore_index >= 0:
+                raise BadRequest(
+                    f"Probabilities as targets, and ignore_index={self.ignore_index}, which leaves "
+                    "out a class number.",
+                    "whole-number classes, or the loss without `ignore_index`.",
+                )
             return
         if targets.dtype not in _WHOLE:
             raise BadRequest(

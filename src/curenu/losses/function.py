@@ -67,6 +67,11 @@ class FunctionOfModel(Form):
 
     def scaled(self, loss: Tensor, size: int, weights: Tensor | None = None) -> Tensor:
         """The sum over `size` examples, `[]`, of what the function returned."""
+        if loss.ndim and loss.shape != (size,):
+            raise BadRequest(
+                f"{size} examples give losses {list(loss.shape)}.",
+                "a `collate` that keeps every example, and a loss with one value for each.",
+            )
         if weights is not None:
             if loss.ndim != 1:
                 raise UnsupportedModel(

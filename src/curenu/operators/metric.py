@@ -96,7 +96,8 @@ def kronecker_metric(
             "K-FAC needs linear or convolutional layers and a loss known by name.",
             'preconditioner="none".',
         )
-    factors = _factors(risk, model, layers, loss, generator)
+    with risk.source.arithmetic():  # whatever modes the caller has switched on
+        factors = _factors(risk, model, layers, loss, generator)
     places = _places(risk)
     spectra = {}
     for name, (inputs, outputs) in factors.items():

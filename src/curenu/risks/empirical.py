@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from curenu.autodiff.bags import twice_differentiable_bags
 from curenu.budgets import DATA_MEMORY
 from curenu.checks import check_product_dtype, positions_of
 from curenu.cost import Meter
@@ -88,7 +89,7 @@ class EmpiricalRisk(Risk):
             weights=weights,
             memory_budget=data_memory,
         )
-        own = own_copy(model, parameters.names)
+        own = twice_differentiable_bags(own_copy(model, parameters.names))
         self._start = parameters.flatten(dict(own.named_parameters()))
         parameters.check_finite(self._start)
         source = Source(

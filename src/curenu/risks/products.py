@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -11,7 +10,9 @@ from torch import Tensor
 
 from curenu.autodiff import Kind, MicroBatch
 from curenu.autodiff.micro_batch import accumulate, pieces_of
+from curenu.checks import check_curvature
 from curenu.cost import Meter
+from curenu.distributed import alone
 from curenu.errors import UnsupportedModel
 from curenu.parameters import ParameterSpace
 from curenu.risks.terms import Quadratic, Term
@@ -24,43 +25,60 @@ _LARGEST = 20_000_000  # parameters of a model that is copied in float64 for thi
 _STEPS = (1e-5, 1e-7)  # of |theta|: the shorter one where the longer meets a kink
 _CLOSE = 0.05  # relative; a wrong derivative is off by its own size
 _SYMMETRIC = 1e-6
+_ORDER = {True: "forward mode", False: "backward mode"}
 
-Product = Callable[[Tensor], Tensor | None]
 
+def check_products(total: WeightedSum, theta: Tensor, kind: Kind, *, kept: bool) -> None:
+    """Find an order of derivatives whose products are right; raise if none is.
 
-def check_products(total: WeightedSum, theta: Tensor, kind: Kind) -> None:
-    """Choose the order of derivatives whose products are right; raise if none is.
-
-    On a few examples in float64: a Hessian product against a difference of gradients, and its
-    symmetry; a Gauss-Newton product against a difference of outputs. Torch's own second
+    Forward mode is tried first, double backward where graphs are `kept` for many products. On a
+    few examples in float64: a Hessian product against a difference of gradients, and its
+    symmetry; a Gauss-Newton product against a difference of the loss's slopes. Torch's own second
     derivatives are wrong for some operations, and right in one of the two orders for some of
-    these. What is found is kept for the model; the few passes are in no cost. Raises
-    `UnsupportedModel`.
+    these. What is found is kept for the model; the few passes are in no cost, and every process
+    makes them for itself. Raises `UnsupportedModel`.
     """
     known = total.source.measured
-    if ("products", kind) in known:
-        return
-    known["products", kind] = True
     if kind != "hessian":
         total.check_outputs_shown()
-    shadow = _shadow(total, theta)
-    if shadow is None:
-        note = "products not compared with differences: the model does not run in float64"
-        known["notes"] = (*known.get("notes", ()), note)
+    orders = (False, True) if kept else (True, False)
+    decided = [known.get((_ORDER[forward], kind)) for forward in orders]
+    if known.get("unseen") or decided[0] or (decided[0] is False and decided[1]):
         return
-    point = theta.double()
+    with alone():
+        shadow = _shadow(total, theta)
+        if shadow is None:
+            known["unseen"] = True
+            note = "products not compared with differences: the model does not run in float64"
+            known["notes"] = (*known.get("notes", ()), note)
+            return
+        _compare(total, shadow, theta, kind, orders)
+
+
+def _compare(
+    total: WeightedSum, shadow: WeightedSum, theta: Tensor, kind: Kind, orders: tuple[bool, bool]
+) -> None:
+    """Try the orders in turn and remember the first that is right; raise if none is."""
+    known, point = total.source.measured, theta.double()
     drawn = torch.randn(len(theta), generator=torch.Generator().manual_seed(0), dtype=point.dtype)
     along = torch.nn.functional.normalize(drawn, dim=0).to(point.device)
-    right = {forward: _right(shadow, point, along, kind, forward) for forward in (True, False)}
-    if not any(right.values()):
-        raise UnsupportedModel(
-            f"Products with the {kind.replace('_', '-')} are not the derivatives of this model's "
-            "gradient: an operation in it has a wrong or no second derivative.",
-            "the operation written out in plain torch (`weight_norm`'s kernel is a known one), or "
-            "a first-order method such as `FineTune`.",
-        )
-    known["forward mode", kind] = right[True]
-    known["backward mode", kind] = right[False]
+    for forward in orders:
+        product = _found(shadow, point, along, kind, forward)
+        right = product is not None and _right(shadow, point, along, kind, forward, product)
+        if product is not None and not product.isfinite().all():
+            check_curvature(total.gradient(theta), product)  # names an example at fault
+        if right:
+            known[_ORDER[forward], kind] = True
+            if forward != orders[0]:
+                known[_ORDER[orders[0]], kind] = False
+            return
+    raise UnsupportedModel(
+        "Model and loss cannot be differentiated twice: products with the "
+        f"{kind.replace('_', '-')} are not what differences of first derivatives say, so an "
+        "operation has a wrong second derivative, or none.",
+        "the operation written out in plain torch (`weight_norm`'s kernel and "
+        "`Embedding(max_norm=)` are known ones), or a first-order method such as `FineTune`.",
+    )
 
 
 def _shadow(total: WeightedSum, theta: Tensor) -> WeightedSum | None:
@@ -74,6 +92,7 @@ def _shadow(total: WeightedSum, theta: Tensor) -> WeightedSum | None:
     pieces = source.parameters.unflatten(theta)
     space = ParameterSpace({name: piece.double() for name, piece in pieces.items()})
     keep = {k: v for k, v in source.measured.items() if k in ("count", "width", "writes", "widens")}
+    keep |= {("forward mode", kind): True for kind in ("hessian", "gauss_newton")}  # said below
     other = replace(
         source,
         parameters=space,
@@ -93,16 +112,20 @@ def _shadow(total: WeightedSum, theta: Tensor) -> WeightedSum | None:
     return shadow
 
 
-def _right(shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forward: bool) -> bool:
-    """Whether products in this order of derivatives exist and are right."""
-
-    def product(vector: Tensor) -> Tensor:
-        return _product(shadow, theta, vector, kind, forward)
-
+def _found(
+    shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forward: bool
+) -> Tensor | None:
+    """The product in this order of derivatives; None where an operation lacks one of them."""
     try:
-        found = product(along)
+        return _product(shadow, theta, along, kind, forward)
     except UnsupportedModel:
-        return False
+        return None
+
+
+def _right(
+    shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forward: bool, found: Tensor
+) -> bool:
+    """Whether a product is what differences of first derivatives say, and symmetric."""
     size = float(found.norm())
     if kind == "hessian":
         slack = 1e-9 * float(shadow.gradient(theta).norm())
@@ -112,7 +135,8 @@ def _right(shadow: WeightedSum, theta: Tensor, along: Tensor, kind: Kind, forwar
             return (next(ends) - next(ends)) / (2 * step)
 
         turned = along.flip(0)
-        skew = abs(float(turned @ found) - float(along @ product(turned)))
+        image = _product(shadow, theta, turned, kind, forward)
+        skew = abs(float(turned @ found) - float(along @ image))
         if skew > _SYMMETRIC * size + slack:
             return False
     else:
@@ -141,7 +165,10 @@ def _product(
 
 
 def _by_outputs(shadow: WeightedSum, theta: Tensor, along: Tensor, step: float) -> Tensor:
-    """Jᵀ L (outputs(theta + step v) − outputs(theta − step v)) / (2 step)."""
+    """Jᵀ (slopes at theta + step v − slopes at theta − step v) / (2 step), slopes of the head.
+
+    Differences of first derivatives alone: an operation that has no second one shows.
+    """
     total = torch.zeros_like(theta)
     for batch in shadow.micro_batches(theta, "gauss_newton"):
         accumulate(total, batch.within(lambda b=batch: _pulled(b, along, step)), batch.leaves)
@@ -150,15 +177,15 @@ def _by_outputs(shadow: WeightedSum, theta: Tensor, along: Tensor, step: float) 
 
 def _pulled(batch: MicroBatch, along: Tensor, step: float) -> list[Tensor | None]:
     pieces = pieces_of(along, batch.leaves)
-    with torch.no_grad():
-        ends = [
-            batch.forward([p + s * step * v for p, v in zip(batch.leaves, pieces, strict=True)])
-            for s in (1.0, -1.0)
-        ]
     outputs = batch.forward(batch.leaves)
-    at = outputs.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(batch.head(at), at, create_graph=True)
-    if not slope.requires_grad or not outputs.requires_grad:
+    if not outputs.requires_grad:
         return [None] * len(batch.leaves)
-    (bent,) = torch.autograd.grad(slope, at, (ends[0] - ends[1]) / (2 * step))
+    slopes: list[Tensor] = []
+    for sign in (1.0, -1.0):
+        with torch.no_grad():
+            ends = [p + sign * step * v for p, v in zip(batch.leaves, pieces, strict=True)]
+            at = batch.forward(ends)
+        at = at.requires_grad_()
+        slopes.append(torch.autograd.grad(batch.head(at), at)[0])
+    bent = (slopes[0] - slopes[1]) / (2 * step)
     return list(torch.autograd.grad(outputs, batch.leaves, bent, allow_unused=True))

@@ -77,7 +77,8 @@ class Risk:
         The first of its kind is compared with differences on a few examples: `check_products`.
         """
         self._sum.source.parameters.check(theta)
-        check_products(self._sum, theta, curvature)
+        kept = curvature == "hessian" and memory_budget != 0
+        check_products(self._sum, theta, curvature, kept=kept)
         return self._sum.linearise(
             theta,
             curvature=curvature,

@@ -126,6 +126,11 @@ class Source:
             return None  # hidden, or not yet known what outputs look like
         try:
             targets = evaluation.targets(batch)
+            if isinstance(targets, Tensor) and (targets.ndim == 0 or len(targets) != batch.size):
+                raise BadRequest(
+                    f"{batch.size} examples collate to targets {list(targets.shape)}.",
+                    "a `collate` that keeps every example it is given.",
+                )
             if evaluation.tokens is None:
                 evaluation.form.check_targets(targets, self.measured.get("width"))
                 if self.measured.get("all count"):

@@ -176,6 +176,11 @@ def _check_layout(source: Source, batch: Batch, outputs: Tensor) -> None:
             "a `collate` that keeps every example it is given.",
         )
     form.check_outputs(outputs, targets)
+    if evaluation.log_likelihood and targets.is_floating_point():
+        raise BadRequest(
+            f"`NLLLoss` beside targets of {targets.dtype}: it takes classes, and no probabilities.",
+            "whole-number classes, or `nn.CrossEntropyLoss()` on logits.",
+        )
     source.measured["width"] = outputs.shape[1] if form.of_classes else None
     source.check(batch)
     if evaluation.log_likelihood and outputs.logsumexp(1).abs().max() > 1e-3:

@@ -12,6 +12,7 @@ from curenu import cubic, linear
 from curenu.erasure import Method
 from curenu.errors import BadRequest
 from curenu.methods import METHODS
+from curenu.newton import tuning
 from curenu.runs.records import Value, plain
 from curenu.tasks import Task
 
@@ -22,6 +23,9 @@ __all__ = [
     "describe_recipe",
     "method_of",
 ]
+
+
+_MADE = (cubic, linear, tuning)  # where the parts of methods are defined
 
 
 def absolute_reference(task: str) -> str:
@@ -69,8 +73,10 @@ def _made(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_made(item) for item in value)
     if isinstance(value, Mapping) and "type" in value:
-        kind = getattr(cubic, value["type"], None) or getattr(linear, value["type"])
-        return kind(**{key: _made(item) for key, item in value.items() if key != "type"})
+        made = [getattr(place, value["type"]) for place in _MADE if hasattr(place, value["type"])]
+        if not made:
+            raise TypeError(f"no part of a method is a {value['type']}")
+        return made[0](**{key: _made(item) for key, item in value.items() if key != "type"})
     return value
 
 
