@@ -117,7 +117,7 @@ def test_a_method_reports_its_certificate_for_what_it_is(folder: Path) -> None:
     result = run("unlearn", folder, "--ids", "1", *words)
     assert result.exit_code == 0
     assert "not one of privacy" in result.stdout
-    said = result.stdout.replace("\n", " ")
+    said = " ".join(result.stdout.split())
     for words in ("64 of 1436 examples", "perhaps not the smallest", "Proved but for 1% of random"):
         assert words in said
 
