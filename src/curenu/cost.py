@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from curenu.distributed import added, count
-from curenu.memory import peak_device_memory, peak_memory
+from curenu.memory import peak_device_memory, peak_memory, wait_for_devices
 
-__all__ = ["Cost", "Meter"]
+__all__ = ["Cost", "Meter", "clock"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ class Cost:
         )
 
 
+def clock() -> float:
+    """Seconds since some moment, read once graphics cards have done what they were given."""
+    wait_for_devices()
+    return time.perf_counter()
+
+
 @dataclass
 class Meter:
     """Counts the work of an objective and of every subset and sample drawn from it.
@@ -67,7 +73,7 @@ class Meter:
     def measure(self) -> Iterator[Callable[[], Cost]]:
         """Yield a function that gives the cost since the block was entered."""
         gradients, hvps, examples = self.gradients, self.hvps, self.examples
-        start = time.perf_counter()
+        start = clock()
 
         def spent() -> Cost:
             passed = self.examples - examples
@@ -75,7 +81,7 @@ class Meter:
                 self.gradients - gradients,
                 self.hvps - hvps,
                 int(added(passed)) if self.shared else passed,
-                time.perf_counter() - start,
+                clock() - start,
                 peak_memory(),
                 peak_device_memory(),
             )

@@ -39,11 +39,15 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
 
 
 def close(found: dict[str, Tensor], wanted: dict[str, Tensor], relative: float) -> None:
-    """Each tensor within `relative` of its own length."""
+    """Each tensor within `relative` of its own length; values also of the losses they differ in.
+
+    The anchored value is a difference of losses of about 1: its rounding is theirs, not its own.
+    """
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
         gap = (found[name].double() - tensor.double()).norm()
-        assert gap <= relative * tensor.double().norm(), name
+        scale = max(float(tensor.double().norm()), 0.1 if name.endswith("value") else 0.0)
+        assert gap <= relative * scale, name
 
 
 @pytest.mark.parametrize(("case", "relative"), [("objectives", 1e-12), ("objectives32", 1e-6)])

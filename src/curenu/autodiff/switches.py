@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import cache
+from typing import Any
 
 import torch
 from torch.autograd import forward_ad
@@ -52,13 +53,45 @@ def _plain_attention() -> Iterator[None]:
 
 
 @contextmanager
-def _without_cudnn() -> Iterator[None]:
-    with torch.backends.cudnn.flags(enabled=False):
+def _set(**wanted: Any) -> Iterator[None]:
+    """Settings of `torch.backends`, by their dotted names with two underscores for a dot."""
+    places = []
+    for name, value in wanted.items():
+        *path, last = name.split("__")
+        owner: Any = torch.backends
+        for part in path:
+            owner = getattr(owner, part)
+        places.append((owner, last, getattr(owner, last), value))
+    try:
+        for owner, last, _, value in places:
+            setattr(owner, last, value)
         yield
+    finally:
+        for owner, last, before, _ in places:
+            setattr(owner, last, before)
+
+
+@contextmanager
+def _steady_kernels() -> Iterator[None]:
+    """On graphics cards: float32 in full (no TF32, 11 bits), the same kernels at every call."""
+    _told_of_newer_names()
+    with ExitStack() as stack:
+        stack.enter_context(_set(cudnn__deterministic=True, cudnn__benchmark=False))
+        try:
+            stack.enter_context(_set(cuda__matmul__allow_tf32=False, cudnn__allow_tf32=False))
+        except RuntimeError:  # the caller has set it by torch's newer names: these refuse to mix
+            newer = ("cuda__matmul", "cudnn__conv", "cudnn__rnn")
+            stack.enter_context(_set(**{f"{part}__fp32_precision": "ieee" for part in newer}))
+        yield
+
+
+def _without_cudnn() -> AbstractContextManager[None]:
+    return _set(cudnn__enabled=False)
 
 
 _FAST_PATH = _Shared(_without_fast_path)
 _ATTENTION = _Shared(_plain_attention)
+_KERNELS = _Shared(_steady_kernels)
 _CUDNN = _Shared(_without_cudnn)
 _FORWARD_MODE = threading.RLock()
 
@@ -67,8 +100,9 @@ _FORWARD_MODE = threading.RLock()
 def one_arithmetic(device: torch.device, *, recurrent: bool = False) -> Iterator[None]:
     """The same arithmetic in every pass, whatever the caller has switched on.
 
-    No autocast, no inference mode, no inference-only attention path; gradients can be taken,
-    those of `recurrent` networks on graphics cards too, whose own kernels have none in eval mode.
+    No autocast, no inference mode, no inference-only attention path; on graphics cards no TF32,
+    whose roundings would be taken for decreases, and kernels that repeat to the bit. Gradients can
+    be taken, those of `recurrent` networks there too, whose own kernels have none in eval mode.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -76,8 +110,10 @@ def one_arithmetic(device: torch.device, *, recurrent: bool = False) -> Iterator
         if torch.amp.is_autocast_available(device.type):
             stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(_FAST_PATH)
-        if recurrent and device.type == "cuda":
-            stack.enter_context(_CUDNN)
+        if device.type == "cuda":
+            stack.enter_context(_KERNELS)
+            if recurrent:
+                stack.enter_context(_CUDNN)
         yield
 
 
@@ -102,3 +138,12 @@ def _warm() -> None:
     with warnings.catch_warnings(), forward_ad.dual_level():
         warnings.simplefilter("ignore", DeprecationWarning)
         forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
+
+
+@cache
+def _told_of_newer_names() -> None:
+    """Some versions of torch warn, once, that TF32 has newer names; both are known here."""
+    with warnings.catch_warnings(), suppress(RuntimeError):
+        warnings.simplefilter("ignore")
+        with _set(cuda__matmul__allow_tf32=False, cudnn__allow_tf32=False):
+            pass

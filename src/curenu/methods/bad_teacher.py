@@ -77,4 +77,4 @@ class BadTeacher:
 def _shuffled(risk: EmpiricalRisk, theta: Tensor, generator: torch.Generator) -> Tensor:
     """theta `[d]` with the entries of every tensor in a random order."""
     pieces = (piece.flatten() for piece in risk.parameters.unflatten(theta).values())
-    return torch.cat([p[torch.randperm(len(p), generator=generator)] for p in pieces])
+    return torch.cat([p[torch.randperm(len(p), generator=generator).to(p.device)] for p in pieces])

@@ -64,7 +64,7 @@ class PlainCallable:
                 risk.loader(self.batch_size, generator)
                 for risk in (retain, problem.forget, retain if holdout is None else holdout)
             ]
-            with _seeded(generator), torch.enable_grad():
+            with _seeded(generator, problem.start.device), torch.enable_grad():
                 made = self._called(net, loaders)
             named = _parameters(made, names)
             theta = retain.parameters.flatten(named)
@@ -140,9 +140,13 @@ def _unmoved(net: Any, moving: tuple[str, ...]) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _seeded(generator: torch.Generator) -> Iterator[None]:
-    """Torch's global generator of the processor in a state of its own, put back afterwards."""
+def _seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Torch's global generators, the network's device's too, in states of their own meanwhile."""
     seed = int(torch.randint(2**62, (), generator=generator))
-    with torch.random.fork_rng(devices=[]):
+    cards = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cards):
         torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+        for card in cards:
+            own = torch.Generator(device=card).manual_seed(seed)
+            torch.cuda.set_rng_state(own.get_state(), card)
         yield

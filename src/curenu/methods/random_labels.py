@@ -92,5 +92,6 @@ def random_classes(
     first = 1 if false_only else 0
     shift = torch.randint(first, count, targets.shape, generator=generator).to(targets)
     labels = targets.new_zeros(problem.forget.source.examples.size, *targets.shape[1:])
-    labels[problem.forget.ids] = ((targets + shift) % count).where(targets >= 0, targets)
+    places = problem.forget.ids.to(labels.device)
+    labels[places] = ((targets + shift) % count).where(targets >= 0, targets)
     return labels

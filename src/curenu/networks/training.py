@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from curenu.checks import size_of
+from curenu.cost import clock
 from curenu.errors import IllPosed
 from curenu.tasks import Task, train
 
@@ -41,9 +41,9 @@ def timed_training(
     Raises `IllPosed` when training diverges.
     """
     warm_up(task, ids=ids)
-    start = time.perf_counter()
+    start = clock()
     model = task.train_model(seed, ids=ids, progress=progress)
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     bad = [name for name, tensor in model.state_dict().items() if not _finite(tensor)]
     if bad:
         raise IllPosed(

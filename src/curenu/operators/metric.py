@@ -189,27 +189,27 @@ def _factors(
     if risk.size < count():
         with alone():  # not an example for each
             return _factors(risk, model, layers, loss, generator)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the library's own imports
-        from curvlinops import KFACLinearOperator
+    operator_of = _library()
+    seed = int(torch.randint(2**31, (), generator=generator))
     parameters = [p for layer in layers.values() for p in layer.parameters() if p.requires_grad]
     dealt = [(ids[own()], len(ids)) for ids in risk.ids.split(risk.source.micro_batch_size)]
     shares = [(ids, size) for ids, size in dealt if len(ids)]
-    operator = KFACLinearOperator(
+    operator = operator_of(
         model,
         loss,  # type: ignore[arg-type]
         parameters,
         [_given(risk, ids) for ids, _ in shares],
         check_deterministic=False,
-        seed=int(torch.randint(2**31, (), generator=generator)),
+        seed=seed,
         fisher_type="mc",
         separate_weight_and_bias=False,
         num_data=risk.size,
         num_per_example_loss_terms=1,
     )
-    if count() > 1:
-        operator.draw_label = _drawn_by_all(operator.draw_label, shares)  # type: ignore[method-assign]
-    operator.compute_kronecker_factors()
+    draw = _drawn_on_host(operator, seed)
+    operator.draw_label = draw if count() == 1 else _drawn_by_all(draw, shares)
+    with risk.source.arithmetic():
+        operator.compute_kronecker_factors()
     risk.meter.gradients += 1
     risk.meter.passed(sum(len(ids) for ids, _ in shares))
     kept = operator.state_dict()
@@ -227,6 +227,31 @@ def _given(risk: EmpiricalRisk, ids: Tensor) -> tuple[Any, Tensor]:
         shape = targets.shape if not targets.is_floating_point() else targets[:, 0].shape
         targets = torch.zeros(shape, dtype=torch.int64, device=targets.device)
     return evaluation.inputs(evaluation.cast(batch.content)), targets
+
+
+def _library() -> Any:
+    """curvlinops's operator; `UnsupportedModel` where the package is not installed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the library's own imports
+            from curvlinops import KFACLinearOperator
+    except ImportError as error:
+        raise UnsupportedModel(
+            f"K-FAC needs curvlinops-for-pytorch, which does not import here: {error}.",
+            '`pip install curvlinops-for-pytorch`, or preconditioner="none".',
+        ) from error
+    return KFACLinearOperator
+
+
+def _drawn_on_host(operator: Any, seed: int) -> Callable[[Tensor], Tensor]:
+    """The operator's labels from a generator of the processor's: the same on every device."""
+    draw, generator = operator.draw_label, torch.Generator().manual_seed(seed)
+
+    def draw_label(outputs: Tensor) -> Tensor:
+        operator._generator = generator
+        return draw(outputs.detach().cpu()).to(outputs.device)
+
+    return draw_label
 
 
 def _drawn_by_all(

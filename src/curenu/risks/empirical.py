@@ -137,7 +137,7 @@ class EmpiricalRisk(Risk):
 
     def subset(self, ids: Sequence[int] | Tensor) -> Self:
         """The same objective over the examples at `ids` only; `BadRequest` if not in it."""
-        wanted = torch.as_tensor(ids, dtype=torch.int64)
+        wanted = torch.as_tensor(ids, dtype=torch.int64, device="cpu")
         if wanted.numel() == 0:
             raise BadRequest("The subset is empty.", "ids of at least one example.")
         if wanted.unique().numel() < wanted.numel():

@@ -70,7 +70,7 @@ def cross_entropy_to(labels: Tensor) -> Head:
     """Cross-entropy to `labels` `[n]`, by position in the whole dataset, instead of targets."""
 
     def head(outputs: Tensor, batch: Batch) -> Tensor:
-        wanted = labels[batch.ids].to(outputs.device)
+        wanted = labels[batch.ids.to(labels.device)].to(outputs.device)
         return functional.cross_entropy(outputs, wanted, reduction="sum")
 
     return head

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from curenu.autodiff.micro_batch import graph_bytes
-from curenu.cost import Meter
+from curenu.cost import Meter, clock
 from curenu.data import tensors_of
 from curenu.distributed import by_first, count
 from curenu.errors import UnsupportedModel
@@ -103,13 +102,13 @@ def _fastest(work: Callable[[int], None], sizes: list[int]) -> int:
     """Sizes take turns, so that what slows one of them down slows all of them down."""
     if len(sizes) == 1:
         return sizes[0]
-    end = time.perf_counter() + _SECONDS
+    end = clock() + _SECONDS
     work(2)  # warms up
     least = _seconds(work, 2)
     best: dict[int, float] = {}
     for _ in range(_ROUNDS):
         for size in sizes:
-            if time.perf_counter() + size * least > end:
+            if clock() + size * least > end:
                 break
             best[size] = min(_seconds(work, size), best.get(size, float("inf")))
             least = min(least, best[size])
@@ -118,6 +117,6 @@ def _fastest(work: Callable[[int], None], sizes: list[int]) -> int:
 
 def _seconds(work: Callable[[int], None], size: int) -> float:
     """An example's share."""
-    start = time.perf_counter()
+    start = clock()
     work(size)
-    return (time.perf_counter() - start) / size
+    return (clock() - start) / size

@@ -111,8 +111,7 @@ def _same_scale(source: Source, named: Named, ids: Tensor) -> None:
 
 def _compare(source: Source, ids: Tensor, alone: float, together: float) -> None:
     """Raise `UnsupportedModel` when an example's loss depends on which others are beside it."""
-    wide = source.parameters.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
-    slack = 2e-2 if wide or source.measured.get("types") else 1e-3
+    slack = 2e-2 if source.measured.get("types") else 1e-3
     if not math.isfinite(alone) or not math.isfinite(together):
         return  # named when it is computed
     if abs(alone - together) > slack * max(abs(alone), abs(together)) + 1e-6 * len(ids):
