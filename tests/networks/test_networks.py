@@ -175,6 +175,6 @@ def test_the_seconds_of_a_training_begin_after_a_throw_away_one(
         told.append("clock")
         return next(clock)
 
-    monkeypatch.setattr("curenu.networks.training.time.perf_counter", now)
+    monkeypatch.setattr("curenu.networks.training.clock", now)
     assert timed_training(task, 0, ids=IDS).seconds == 2.5
     assert told == ["throw-away steps", "clock", "clock"]
