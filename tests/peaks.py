@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from curenu.compare import estimate
 from curenu.erasure import ErasureProblem
-from curenu.estimate import estimate
 from curenu.memory import peak_memory
 from curenu.methods import StoCuReNU
 from curenu.risks import EmpiricalRisk

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from curenu.cli import app
 from curenu.methods import METHODS
-from curenu.session import Session
+from curenu.runs.session import Session
 from curenu.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +73,22 @@ def test_console_examples_of_the_documentation_run(
     for line in lines:
         result = CliRunner().invoke(app, line.split())
         assert result.exit_code == 0, (line, result.output)
+
+
+@pytest.mark.parametrize(
+    ("page", "count"), [("letter_to_release", 10), ("what_a_record_proves", 5)]
+)
+def test_the_commands_of_the_pages_on_erasure_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, count: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```console\n(.*?)```", DOCS[f"{page}.md"], re.S)
+    lines = [line.removeprefix("$ curenu ") for block in blocks for line in block.splitlines()]
+    assert len(lines) == count
+    for line in lines:
+        result = CliRunner().invoke(app, line.split())
+        assert result.exit_code == 0, (line, result.output)
+    assert "everything fits" in CliRunner().invoke(app, ["verify", "run"]).stdout
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:

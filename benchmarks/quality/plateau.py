@@ -24,11 +24,10 @@ from unittest import mock
 from reference import compared, opened, parser_of, stage, weighed
 
 from curenu.bench.workshop import Workshop
+from curenu.compare import Comparison, erase_parts
 from curenu.cubic import LanczosSolver
-from curenu.erasure import Erasure, ErasureProblem
-from curenu.evaluation import Comparison
-from curenu.facade import erase, with_parameters
-from curenu.methods import StoCuReNU, adaptive
+from curenu.methods import StoCuReNU
+from curenu.newton import adaptive
 from curenu.report import document
 
 ERASURES = ("half of two classes", "random 10 %")
@@ -80,37 +79,36 @@ def points(*, smoke: bool) -> list[Point]:
     return [usual | changes for changes in (SMOKE_POINTS if smoke else [*alone, *TOGETHER])]
 
 
-def erased_at(problem: ErasureProblem, point: Point, seed: int) -> Erasure:
-    """The erasure at `point`, with the penalty's constant set for as long as it takes."""
-    method = StoCuReNU(
+def method_at(point: Point) -> StoCuReNU:
+    """The method at `point`, but for the penalty's constant."""
+    return StoCuReNU(
         sample_size=point["sample_size"],
         solver=LanczosSolver(max_products=point[PRODUCTS], hidden_products=0),
         max_steps=point["max_steps"],
     )
-    with mock.patch.object(adaptive, "_EAGER", point[SHARE]):
-        return erase(problem, method, seed=seed)
 
 
 def row(
     shop: Workshop, comparison: Comparison, about: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
     """Erase at a point of the sweep and compare with the oracles."""
-    task = comparison.task
-    risk = shop.risk(shop.request(about["erasure"]), comparison.first)
-    problem = ErasureProblem(
-        risk.start,
-        risk.subset(comparison.retain),
-        risk.subset(comparison.forget),
-        training=task.training_time,
-    )
-    result = erased_at(problem, about["point"], seed * 1000 + 1)  # as `curenu bench` seeds its own
+    point, risk = about["point"], shop.risk(shop.request(about["erasure"]), comparison.first)
+    with mock.patch.object(adaptive, "_EAGER", point[SHARE]):
+        made = erase_parts(
+            risk,
+            comparison.first,
+            [comparison.forget],
+            method_at(point),
+            [seed * 1000 + 1],  # as `curenu bench` seeds its own
+            training=comparison.task.training_time,
+        )
     found = comparison.row(
         "stocurenu",
-        with_parameters(comparison.first, risk.parameters, result.theta),
-        result.cost.seconds,
-        products=result.cost.hvps,
-        examples=result.cost.examples,
-        status=result.status.name,
+        made.model,
+        made.cost.seconds,
+        products=made.cost.hvps,
+        examples=made.cost.examples,
+        status=made.results[-1].status.name,
     )
     return weighed(comparison, found, **about, seed=seed)
 

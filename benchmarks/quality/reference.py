@@ -17,7 +17,7 @@ from torch import nn
 
 from curenu.bench import load_config
 from curenu.bench.workshop import Training, Workshop
-from curenu.evaluation import Comparison, compare
+from curenu.compare import Comparison, compare
 from curenu.report import Row
 
 __all__ = ["compared", "opened", "parser_of", "stage", "weighed"]
@@ -79,6 +79,6 @@ def compared(shop: Workshop, erasure: str, first: nn.Module | None = None) -> Co
 
 def weighed(comparison: Comparison, row: Row, **others: Any) -> dict[str, Any]:
     """The row as JSON, with examples over those of one retraining, and `others`."""
-    passes = comparison.task.recipe.epochs * len(comparison.retain)
+    passes = comparison.references.passes
     ratio = None if row.examples is None else row.examples / passes
     return {**others, **row.to_json(), "examples ratio": ratio}

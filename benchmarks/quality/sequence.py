@@ -25,10 +25,10 @@ from reference import compared, opened, parser_of, stage, weighed
 
 from curenu.bench.request import draw
 from curenu.bench.workshop import Workshop
-from curenu.evaluation import Comparison
-from curenu.records import Anchoring
+from curenu.compare import Comparison
 from curenu.report import Row, document
-from curenu.session import Session
+from curenu.runs.records import Anchoring
+from curenu.runs.session import Session
 
 UNION = "random 10 %"
 SMOKE_ROUNDS = [2]

@@ -1,5 +1,7 @@
 """Make a trained network forget chosen examples, close to what retraining would give."""
 
+from curenu.version import __version__ as __version__
+
 TYPE_CHECKING = False  # as in `typing`, whose import takes long enough to be interrupted
 if TYPE_CHECKING:
     from typing import Any
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from curenu.parameters import ParameterSpace
     from curenu.recorder import TrainingRecorder
     from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
-    from curenu.session import Session
+    from curenu.runs.session import Session
     from curenu.status import Status
     from curenu.tasks import Recipe, Task
 
@@ -35,8 +37,6 @@ __all__ = [
     "unlearn",
 ]
 
-__version__ = "0.1.0"
-
 # Where each name lives: loaded when it is first asked for, so that the command line can show
 # its help without torch.
 _HOMES = {
@@ -47,7 +47,7 @@ _HOMES = {
     "curenu.parameters": ("ParameterSpace",),
     "curenu.recorder": ("TrainingRecorder",),
     "curenu.risks": ("AnchoredRisk", "EmpiricalRisk", "TrainingTime"),
-    "curenu.session": ("Session",),
+    "curenu.runs.session": ("Session",),
     "curenu.status": ("Status",),
     "curenu.tasks": ("Recipe", "Task"),
 }

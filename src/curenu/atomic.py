@@ -6,20 +6,27 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["PARTIAL", "lock", "replace_file"]
+import psutil
+
+__all__ = ["PARTIAL", "abandoned", "flush_folder", "lock", "replace_file"]
 
 PARTIAL = ".partial"
 """Ending of a file that is not finished; a killed process may leave one."""
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(
+    path: Path, content: bytes, *, private: bool = False, partial: Path | None = None
+) -> None:
     """Put `content` at `path` at once and for good: written beside, flushed, renamed.
 
-    Raises `OSError` as the system gives it; what was at `path` is then still there.
+    `private` files are for their owner alone. `partial` is the name until then; each process
+    has its own if it is not given. Raises `OSError` as the system gives it; what was at `path`
+    is then still there.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")  # each writer has its own
+    partial = partial or path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        with partial.open("wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(partial, flags, 0o600 if private else 0o666), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -28,7 +35,18 @@ def replace_file(path: Path, content: bytes) -> None:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
+
+
+def abandoned(path: Path) -> list[Path]:
+    """Unfinished files of `replace_file` for `path` whose process has ended."""
+    ending = {part: part.name[len(path.name) + 1 : -len(PARTIAL)]
+              for part in path.parent.glob(f"{path.name}.*{PARTIAL}")}  # fmt: skip
+    return [
+        part
+        for part, process in ending.items()
+        if process.isdigit() and not psutil.pid_exists(int(process))
+    ]
 
 
 def lock(handle: int) -> None:
@@ -46,8 +64,8 @@ def lock(handle: int) -> None:
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make a new name in `folder` outlast a failure of power, where folders can be opened.
+def flush_folder(folder: Path) -> None:
+    """Make what was renamed or removed in `folder` last, where folders can be opened.
 
     Windows cannot open a folder; its file system keeps a log of names of its own.
     """

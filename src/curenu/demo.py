@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 import torch
 
-from curenu.cost import clock
-from curenu.diagnosis import diagnose, diagnose_dense
+from curenu.checks import size_of
+from curenu.compare import Comparison, Stage, compare, diagnose, diagnose_dense, erase_parts
 from curenu.erasure import ErasureProblem, Method
-from curenu.errors import CurenuError, MissingData
-from curenu.evaluation import Comparison, Stage, compare
-from curenu.facade import erase, with_parameters
-from curenu.identity import derived_seed
+from curenu.errors import MissingData
 from curenu.methods import CuReNU, DampedNewton, FineTune, PseudoInverseNewton, StoCuReNU
+from curenu.networks import Networks, TrainedNetwork
 from curenu.report import Report, Row
 from curenu.risks import EmpiricalRisk
-from curenu.run import objective_of
-from curenu.session import Oracle, Progress, counter
+from curenu.runs.identity import derived_seed
+from curenu.runs.run import objective_of
+from curenu.runs.session import Progress, counter
 from curenu.tasks import Task, class_ids, find_fashion_mnist, load_task
 
 __all__ = ["CLASSES", "EXAMPLES", "SHARE", "Demo", "choose_task", "methods_for", "run_demo"]
@@ -43,9 +42,6 @@ SPECTRUM_PRODUCTS = 40
 
 SAMPLE = 512
 """Examples of the spectrum and of the baselines' Hessian."""
-
-
-Parts = tuple[EmpiricalRisk, EmpiricalRisk]
 
 
 @dataclass(frozen=True)
@@ -93,14 +89,21 @@ def methods_for(dimension: int, *, quick: bool = False) -> dict[str, Method]:
     }
 
 
-def run_demo(task: Task, stage: Stage, *, seed: int = 0, quick: bool = False) -> Demo:
-    """Train, retrain twice without what is erased, erase by every method, compare."""
+def run_demo(networks: Networks, stage: Stage, *, seed: int = 0, quick: bool = False) -> Demo:
+    """Train, retrain twice without what is erased, erase by every method, compare.
+
+    Trained networks are taken from `networks`, where they were kept before.
+    """
+    task = networks.task
     with stage("training") as progress:
-        model = task.train_model(seed, progress=progress)
+        everyone = range(size_of(task.train))
+        model = networks.get(seed, everyone, progress=progress).model
     risk = objective_of(task, model)
     generator = torch.Generator().manual_seed(derived_seed(seed, "selection", 1))
     retain, forget = risk.split(class_ids(task, CLASSES, SHARE, generator))
-    oracles = [_oracle(task, retain, number, seed, stage) for number in range(ORACLES)]
+    oracles = [
+        _oracle(networks, retain.ids.tolist(), number, seed, stage) for number in range(ORACLES)
+    ]
     comparison = compare(task, forget.ids.tolist(), retain.ids.tolist(), model, oracles)
     with stage("Hessian's spectrum"):
         seen = retain.sample(SAMPLE, generator)
@@ -112,7 +115,7 @@ def run_demo(task: Task, stage: Stage, *, seed: int = 0, quick: bool = False) ->
     rows = [comparison.nothing(), comparison.oracle()]
     for name, method in methods_for(risk.dimension, quick=quick).items():
         with stage(name) as progress:
-            rows.append(_erased(comparison, name, method, (retain, forget), seed, progress))
+            rows.append(_erased(comparison, name, method, risk, seed, progress))
     facts = {
         "data": task.source,
         "training": f"{risk.size:,} examples, {task.recipe.epochs} epochs, seed {seed}",
@@ -125,36 +128,38 @@ def run_demo(task: Task, stage: Stage, *, seed: int = 0, quick: bool = False) ->
     return Demo(task, tuple(rows), Report(title, facts, tuple(rows), found.view()))
 
 
-def _oracle(task: Task, retain: EmpiricalRisk, number: int, seed: int, stage: Stage) -> Oracle:
+def _oracle(
+    networks: Networks, retain: list[int], number: int, seed: int, stage: Stage
+) -> TrainedNetwork:
     with stage(f"retraining oracle {number + 1} of {ORACLES}") as progress:
-        own = derived_seed(seed, "oracle", number)
-        start = clock()
-        model = task.train_model(own, ids=retain.ids, progress=progress)
-        return Oracle(model, own, clock() - start)
+        return networks.get(derived_seed(seed, "oracle", number), retain, progress=progress)
 
 
 def _erased(
-    comparison: Comparison, name: str, method: Method, risks: Parts, seed: int, progress: Progress
+    comparison: Comparison,
+    name: str,
+    method: Method,
+    risk: EmpiricalRisk,
+    seed: int,
+    progress: Progress,
 ) -> Row:
-    """The method's row; an error of the package is a row with its reason."""
-    retain, forget = risks
-    problem = ErasureProblem(retain.start, retain, forget, training=comparison.task.training_time)
-    retain.meter.listener = counter(progress, method.plan(problem).examples)
+    """The method's row, with its progress told."""
+    problem = ErasureProblem(
+        risk.start, risk.subset(comparison.retain), risk.subset(comparison.forget)
+    )
+    risk.meter.listener = counter(progress, method.plan(problem).examples)
+    seeds = [derived_seed(seed, "request", 1)]
     try:
-        erasure = erase(problem, method, seed=derived_seed(seed, "request", 1))
-        model = with_parameters(comparison.first, retain.parameters, erasure.theta)
-        dampings = [step.damping for step in erasure.trace if step.damping is not None]
-        return comparison.row(
+        return comparison.erased_row(
             name,
-            model,
-            erasure.cost.seconds,
-            damping=dampings[-1] if dampings else None,
-            products=erasure.cost.hvps,
-            examples=erasure.cost.examples,
-            status=str(erasure.status),
-            trace=erasure.trace,
+            lambda: erase_parts(
+                risk,
+                comparison.first,
+                [comparison.forget],
+                method,
+                seeds,
+                training=comparison.task.training_time,
+            ),
         )
-    except CurenuError as error:
-        return Row(name, status=f"failed: {error}")
     finally:
-        retain.meter.listener = None
+        risk.meter.listener = None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 __all__ = [
     "BadRequest",
+    "Cancelled",
     "CurenuError",
+    "Disposed",
     "IllPosed",
     "MissingData",
     "NotConverged",
     "NotDeterministic",
     "RunBroken",
+    "RunBusy",
+    "RunMoved",
     "SourceNotTrusted",
     "UnsupportedModel",
 ]
@@ -50,8 +54,24 @@ class NotConverged(CurenuError, RuntimeError):
     """A solver ended without its tolerance: raise the budget or loosen the tolerance."""
 
 
+class Disposed(BadRequest):
+    """What is asked for needs weights or ids that were disposed of: ask for something else."""
+
+
+class Cancelled(CurenuError, RuntimeError):
+    """The caller's progress function ended the work: nothing was written."""
+
+
 class RunBroken(CurenuError, RuntimeError):
-    """A run folder is corrupt, foreign or in use: restore it or start a new one."""
+    """A run is corrupt, foreign or cannot be written: restore it or start a new one."""
+
+
+class RunBusy(CurenuError, RuntimeError):
+    """Another process is writing to the run: wait until it has ended."""
+
+
+class RunMoved(RunBusy):
+    """Another writer was first, so this work was done on a state that is over: do it again."""
 
 
 class SourceNotTrusted(CurenuError, PermissionError):

@@ -38,12 +38,21 @@ class Status(Enum):
         "On examples set aside the result was no closer to its aim than the trained model, "
         "which is returned as it was: raise the sample size, or retrain."
     )
+    DIVERGED = (
+        "On examples that stay the result is far worse than the model before it: a smaller step, "
+        "another method, or retrain."
+    )
 
     @property
     def ok(self) -> bool:
         """Whether the result may be used as it is."""
-        failed = (Status.STALLED, Status.NO_GAIN, Status.UNMOVED, Status.ROUNDED_AWAY)
-        return self not in failed
+        return self not in (
+            Status.STALLED,
+            Status.NO_GAIN,
+            Status.UNMOVED,
+            Status.ROUNDED_AWAY,
+            Status.DIVERGED,
+        )
 
     def __str__(self) -> str:
         return self.value

@@ -15,9 +15,9 @@ from torch.utils.data import TensorDataset
 
 from curenu.autodiff import Kind
 from curenu.autodiff import linearisation as home
+from curenu.compare.estimate import _Alive
 from curenu.erasure import ErasureProblem
 from curenu.errors import UnsupportedModel
-from curenu.estimate import _Alive
 from curenu.losses import TokenCrossEntropy
 from curenu.methods import CuReNU
 from curenu.risks import AnchoredRisk, EmpiricalRisk, weighted_sum

@@ -9,11 +9,11 @@ import pytest
 
 from curenu.audits import klom_findings, unlearning_lira
 from curenu.bench.archive import Archive
-from curenu.bench.attack import membership
 from curenu.bench.cell import NOTHING, ORACLE, Cell
 from curenu.bench.config import Audits
 from curenu.bench.ensemble import ensembles, run_ensemble
 from curenu.bench.summary import lines_of
+from curenu.compare import membership
 from tests.audits.test_attacks import draws, memorisers, oracles
 
 Record = dict[str, Any]

@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 import safetensors.torch
-import torch
+from typer.testing import CliRunner
 
 from curenu.bench import load_config, run
 from curenu.bench.archive import Archive
-from curenu.bench.network import Networks
+from curenu.bench.workshop import Workshop
+from curenu.cli import app
 from curenu.errors import BadRequest, MissingData, RunBroken
-from curenu.evaluation import split_of
-from curenu.tasks import load_task
 from tests.bench.small import TEXT, Stages, config, made, quiet
 
 
@@ -118,40 +117,22 @@ def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
         pass  # let go of: the next one may
 
 
-def test_a_network_of_another_configuration_or_damaged_is_refused(tmp_path: Path) -> None:
-    networks, ids = Networks(tmp_path, load_task("digits")), list(range(64))
-    networks.train(0, ids)
-    (path,) = tmp_path.iterdir()
-    kept = safetensors.torch.load_file(path)
-    assert networks.load(0, ids).seconds > 0
-    safetensors.torch.save_file(kept, path, metadata={"configuration": "{}", "seconds": "1"})
-    with pytest.raises(RunBroken, match="another configuration"):
-        networks.load(0, ids)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(RunBroken, match="damaged"):
-        networks.load(0, ids)
-
-
-def test_kept_outputs_are_those_of_the_network_and_are_refused_when_damaged(
-    tmp_path: Path,
+def test_an_interrupted_run_says_what_it_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task, ids = load_task("digits"), list(range(64))
-    networks = Networks(tmp_path, task)
-    networks.train(0, ids)
-    first = networks.outputs(0, ids, [3, 1])
-    again = networks.outputs(0, ids, [1, 3])
-    fresh = split_of(task, [1, 3], [i for i in range(1437) if i not in (1, 3)],
-                     networks.load(0, ids).model)  # fmt: skip
-    for letter in "frt":
-        assert torch.equal(again.parts[letter].logits, fresh.parts[letter].logits)
-        assert torch.equal(first.parts[letter].targets, fresh.parts[letter].targets)
-    (path,) = (tmp_path / "outputs").iterdir()
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(RunBroken, match="damaged"):
-        networks.outputs(0, ids, [1, 3])
+    config(tmp_path)
+    trained: list[Any] = []
+    train = Workshop.train
 
+    def interrupted(shop: Workshop, unit: Any) -> None:
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append(train(shop, unit))
 
-def test_a_task_whose_file_changed_has_other_networks(tmp_path: Path) -> None:
-    task = load_task("digits")
-    keys = {Networks(tmp_path, task, source).key(0, [1, 2]) for source in ("", "a", "b")}
-    assert len(keys) == 3
+    monkeypatch.setattr(Workshop, "train", interrupted)
+    places = ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "nets")]
+    done = CliRunner().invoke(app, ["bench", str(tmp_path / "small.toml"), *places])
+    assert done.exit_code == 130
+    assert "kept are 3 trained networks" in done.stderr
+    assert "0 cells" in done.stderr
+    assert "nothing of this command" not in done.stderr

@@ -19,7 +19,7 @@ from curenu.bench import csv_table, lines_of, load_config, markdown, page, repor
 from curenu.bench.stationary import stationarity_findings
 from curenu.cli import app
 from curenu.errors import RunBroken
-from curenu.run import objective_of
+from curenu.runs.run import objective_of
 from curenu.tasks import load_task
 from tests.bench.small import DEADLY, SMALL, Stages, config, made, quiet
 

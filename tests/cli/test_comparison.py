@@ -16,7 +16,7 @@ from curenu.demo import choose_task, methods_for
 from curenu.errors import IllPosed
 from curenu.methods import CuReNU, FineTune, PseudoInverseNewton, StoCuReNU
 from curenu.report import COLUMNS
-from curenu.session import Session
+from curenu.runs.session import Session
 
 
 def run(*words: str | Path) -> Result:
@@ -57,6 +57,43 @@ def test_an_evaluation_prints_one_table_and_keeps_results(folder: Path) -> None:
     assert len(results["rows"]) == 3
     assert "<table>" in (folder / "report.html").read_text()
     assert Session.open(folder).erased == tuple(range(120))
+
+
+def test_an_evaluation_attacks_and_says_what_may_be_concluded(folder: Path) -> None:
+    result = run("evaluate", folder)
+    said = " ".join(result.stdout.split("What may be concluded:")[1].split())
+    assert "RMIA" in said
+    assert "models that never saw them" in said
+    assert "What this does not show" in said
+    results = json.loads((folder / "results.json").read_text())
+    assert results["missing"] == []
+    assert all(sentence in said for sentence in results["conclusions"])
+    names = [finding["name"] for finding in results["rows"][2]["findings"]]
+    assert {"RMIA AUC", "RMIA TPR", "both models AUC"} <= set(names)
+    assert "What may be concluded" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("seconds", "cheaper"), [(1e-6, True), (1e6, False)])
+def test_an_erasure_says_at_once_where_retraining_is_cheaper(
+    folder: Path, seconds: float, cheaper: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "retraining", seconds)
+    result = run("unlearn", folder, "--ids", "130", "--method", "fine-tune", "--set", "epochs=1")
+    assert result.exit_code == 0, result.stderr
+    assert ("Retraining is cheaper here" in result.stderr) is cheaper
+
+
+def test_an_interrupted_evaluation_says_that_its_oracles_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "oracle", interrupted)
+    result = run("evaluate", folder)
+    assert result.exit_code == 130
+    assert "oracles that were trained are kept" in result.stderr
+    assert "nothing of this command" not in result.stderr
 
 
 def test_the_table_fits_a_terminal_of_80_columns(

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from curenu.cli import app
-from curenu.session import Session
-from tests.session.runs import state_of
+from curenu.runs.session import Session
+from tests.runs.runs import state_of
 
 QUICK = ["--method", "fine-tune", "--set", "epochs=1", "--json"]
 GROUPS = ["author 1", "author 2", "Smith, J.", "7"]

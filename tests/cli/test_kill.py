@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from curenu.records import RequestRecord
-from curenu.session import Session
-from tests.session.runs import state_of
+from curenu.runs.evidence import RequestRecord
+from curenu.runs.session import Session
+from tests.runs.runs import state_of
 
 COMMAND = [sys.executable, "-c", "from curenu.cli import main; main()"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}

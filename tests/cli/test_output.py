@@ -22,7 +22,8 @@ from curenu.cli.outlet import Outlet, readable
 from curenu.cli.record import print_record
 from curenu.erasure import StepRecord
 from curenu.report import Report, Row
-from curenu.session import Session
+from curenu.runs.evidence import Head
+from curenu.runs.session import Session
 
 COMMAND = [sys.executable, "-c", "from curenu.cli import main; main()"]
 HOSTILE = "[/red] $x$ [bold]:smile: \x1b[31m é💥"
@@ -106,7 +107,7 @@ def test_a_record_can_be_read_in_any_encoding(
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     monkeypatch.setattr(sys, "stdout", stream)
     named = Session.open(folder).records[0].model_copy(update={"request": "Löschung №17 💥"})
-    print_record(named, as_json=False)
+    print_record(named, Head(named.number, named.hash), as_json=False)
     say("λ_min ± 3")
     stream.flush()
     shown = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ from curenu.distributed import joined, own, reduced, split_vectors
 from curenu.methods import CuReNU, StoCuReNU
 from curenu.operators import KrylovSpace, inner, kept_vectors, kronecker_metric, length
 from curenu.risks import AnchoredRisk, EmpiricalRisk, squared_gradients
-from curenu.session import Session
+from curenu.runs.session import Session
 from tests.problems import PROBLEMS, classes, generator, initialised, inputs, mlp
 
 Found = dict[str, Any]
@@ -268,8 +268,8 @@ def session(folder: Path | None = None) -> Found:
     """A run made and a request granted by all processes on one folder."""
     where = (folder or Path(sys.argv[2])) / "run"
     opened = Session.create(where, "digits", seed=1)
-    result = opened.unlearn(range(20), SHORT, request="letter")
-    again = opened.unlearn(range(20), SHORT, request="letter")
+    result = opened.unlearn(range(20), SHORT, request="letter", accept=True)
+    again = opened.unlearn(range(20), SHORT, request="letter", accept=True)
     assert again.repeated
     return {"record": result.record, "state": result.model.state_dict()}
 

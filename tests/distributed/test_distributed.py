@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from curenu.session import Session
+from curenu.runs.session import Session
 from tests.distributed import cases
 from tests.distributed.processes import ROOT, free_port, run
-from tests.session.runs import state_of
+from tests.runs.runs import state_of
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_the_command_runs_under_torchrun(one: tuple[Path, dict[str, Any]], tmp_p
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launcher += ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
     command = ["unlearn", str(tmp_path / "run"), "--ids", "30", "--ids", "31", "--json"]
-    command += ["--set", "max_steps=2", "--set", "sample_size=64"]
+    command += ["--set", "max_steps=2", "--set", "sample_size=64", "--accept"]
     done = subprocess.run(
         [sys.executable, *launcher, "-m", "curenu.cli", *command],
         env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -15,8 +15,8 @@ from curenu.bench.config import MethodConfig
 from curenu.cli.choice import build_method
 from curenu.erasure import ErasureProblem
 from curenu.errors import BadRequest, IllPosed, UnsupportedModel
-from curenu.identity import describe_method
 from curenu.methods.plain_callable import PlainCallable
+from curenu.runs.identity import describe_method
 from tests.methods.test_rivals import problem_of
 from tests.problems import PROBLEMS, generator
 

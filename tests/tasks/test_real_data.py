@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from curenu.errors import MissingData
-from curenu.evaluation import split_of
-from curenu.identity import data_digest
-from curenu.run import objective_of
+from curenu.networks import fingerprint, split_of
+from curenu.runs.run import objective_of
 from curenu.tasks import Task, load_task
 from tests.problems import generator
 
@@ -98,7 +97,7 @@ def test_data_are_the_same_at_every_reading(
     for before, after in zip(first.train.tensors, second.train.tensors, strict=True):  # type: ignore[attr-defined]
         assert before is not after
         assert torch.equal(before, after)
-    assert data_digest(first) == data_digest(second)
+    assert fingerprint(first, name) == fingerprint(second, name)
 
 
 LEARNS: dict[str, tuple[str, dict[str, Any], float]] = {

@@ -10,7 +10,7 @@ from curenu.audits.distance import distance_to_oracles, update_norm
 from curenu.audits.divergence import divergence, jensen_shannon
 from curenu.audits.finding import Finding
 from curenu.audits.forgetting_score import example_epsilons, forgetting_score
-from curenu.audits.gap_closed import gap_closed, has_gap, margin
+from curenu.audits.gap_closed import closed_share, gap_closed, has_gap, margin
 from curenu.audits.indistinguishability import indistinguishability, noise_floor
 from curenu.audits.klom import klom, klom_findings, margin_divergence
 from curenu.audits.lira import lira_scores, unlearning_lira
@@ -32,6 +32,7 @@ __all__ = [
     "auc_interval",
     "both_models",
     "change",
+    "closed_share",
     "closeness",
     "distance_to_oracles",
     "divergence",

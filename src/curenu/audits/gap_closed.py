@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,7 +15,7 @@ from curenu.audits.finding import Finding, mean_interval
 from curenu.audits.outputs import Outputs, require_same_examples
 from curenu.errors import BadRequest
 
-__all__ = ["QUANTITIES", "gap_closed", "has_gap", "margin"]
+__all__ = ["QUANTITIES", "closed_share", "gap_closed", "has_gap", "margin"]
 
 
 def margin(outputs: Outputs) -> Tensor:
@@ -52,6 +53,16 @@ def gap_closed(quantity: str, before: Outputs, after: Outputs, oracles: list[Out
     goal = torch.stack([measure(oracle) for oracle in oracles]).mean(0)
     left = (measure(after) - goal).cpu().numpy()
     gap = (measure(before) - goal).cpu().numpy()
+    return closed_share(quantity, left, gap)
+
+
+def closed_share(quantity: str, left: NDArray[np.float64], gap: NDArray[np.float64]) -> Finding:
+    """G from what is left of the gap and the gap there was, of each example, `[n]`.
+
+    Raises `BadRequest` when there was no gap.
+    """
+    if gap.mean() == 0.0:
+        raise BadRequest(f"The trained model's {quantity} is the oracles'.", "another quantity.")
     ratio = float(left.mean() / gap.mean())
     bounds = mean_interval(ratio + (left - ratio * gap) / gap.mean())
     return Finding(f"G {quantity}", 1.0 - abs(ratio), bounds and _folded(*bounds), 1.0)

@@ -11,17 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from curenu.audits import Finding, Outputs, Split, closeness, margin
-from curenu.bench.attack import membership
+from curenu.audits import Finding, Outputs, Split, margin
 from curenu.bench.language import language_findings, speaks
 from curenu.bench.relearn import relearning_curves
 from curenu.bench.stationary import stationarity_findings
 from curenu.bench.workshop import Training, Workshop
+from curenu.compare import distance, erase_parts, membership
 from curenu.cost import Cost
-from curenu.erasure import Erasure, ErasureProblem, StepRecord
-from curenu.evaluation import distance, split_of
-from curenu.facade import erase, with_parameters
-from curenu.risks import EmpiricalRisk
+from curenu.erasure import StepRecord
+from curenu.networks import split_of
 
 __all__ = ["NOTHING", "ORACLE", "Cell", "Made", "run_cell"]
 
@@ -61,8 +59,8 @@ def run_cell(shop: Workshop, cell: Cell) -> Made:
         return _audited(shop, cell, _first(shop, cell), found, {})
     if cell.method == ORACLE:
         own = shop.network(Training(cell.erasure, last_round(shop, cell), cell.seed))
-        scene = shop.scene(cell.erasure, last_round(shop, cell))
-        found = scene.oracles[shop.config.oracles.index(cell.seed)]
+        references = shop.references(cell.erasure, last_round(shop, cell))
+        found = references.oracles[shop.config.oracles.index(cell.seed)]
         return _audited(shop, cell, own.model, found, {})
     request = shop.request(cell.erasure)
     steps: list[dict[str, Any]] = []
@@ -88,7 +86,7 @@ def _at_once(shop: Workshop, cell: Cell, model: nn.Module) -> dict[str, Any]:
     return {
         "findings": [finding.to_json() for finding in _closeness(shop, cell, found, last)],
         "cost": once["cost"],
-        "ratio": once["cost"]["seconds"] / shop.scene(cell.erasure, last).seconds,
+        "ratio": once["cost"]["seconds"] / shop.references(cell.erasure, last).seconds,
         "drift": distance(model, whole),
     }
 
@@ -105,39 +103,25 @@ def _erased(
     after: Callable[[int, nn.Module, Cost], None] | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The model after every part was erased, each from the model the last one left."""
-    chosen = shop.method(cell.method)
-    method, whole = chosen.make(dict(cell.arguments)), chosen.anchor == "first"
+    chosen, request = shop.method(cell.method), shop.request(cell.erasure)
     first = _first(shop, cell)
-    risk = shop.risk(shop.request(cell.erasure), first)
-    theta, spent, gone = risk.start, Cost(), set[int]()
-    results: list[Erasure] = []
-    for number, part in enumerate(parts, start=1):
-        gone |= set(part)
-        problem = ErasureProblem(
-            theta,
-            *_parts(risk, gone, tuple(gone) if whole else part),
-            anchor=risk.start if whole else None,
-            penalty=results[-1].penalty if results else None,
-            training=shop.request(cell.erasure).task.training_time,
-        )
-        result = erase(problem, method, seed=cell.seed * 1000 + number)
-        theta, spent = result.theta, spent + result.cost
-        results.append(result)
-        if after is not None:
-            after(number, with_parameters(first, risk.parameters, theta), spent)
-    return with_parameters(first, risk.parameters, theta), {
-        "status": results[-1].status.name,
-        "notes": list(dict.fromkeys(note for result in results for note in result.notes)),
-        "cost": dataclasses.asdict(spent),
-        "trace": [_numbers(step) for step in results[-1].trace[:_STEPS]],
+    made = erase_parts(
+        shop.risk(request, first),
+        first,
+        parts,
+        chosen.make(dict(cell.arguments)),
+        [cell.seed * 1000 + number for number in range(1, len(parts) + 1)],
+        training=request.task.training_time,
+        anchor=chosen.anchor,
+        after=after,
+    )
+    last = made.results[-1]
+    return made.model, {
+        "status": last.status.name,
+        "notes": list(dict.fromkeys(note for result in made.results for note in result.notes)),
+        "cost": dataclasses.asdict(made.cost),
+        "trace": [_numbers(step) for step in last.trace[:_STEPS]],
     }
-
-
-def _parts(
-    risk: EmpiricalRisk, gone: set[int], part: tuple[int, ...]
-) -> tuple[EmpiricalRisk, EmpiricalRisk]:
-    kept = [position for position in range(risk.size) if position not in gone]
-    return risk.subset(kept), risk.subset(part)
 
 
 def _audited(
@@ -145,22 +129,22 @@ def _audited(
 ) -> Made:
     """The record of a model with the outputs `found`; `made` is how an erasure went."""
     last = last_round(shop, cell)
-    scene = shop.scene(cell.erasure, last)
+    references = shop.references(cell.erasure, last)
     before = shop.before(cell.erasure, cell.trained, last)
     record: dict[str, Any] = {**dataclasses.asdict(cell), **made}
     record["arguments"] = dict(cell.arguments)
-    record["retraining seconds"] = scene.seconds
+    record["retraining seconds"] = references.seconds
     record["ratio"] = 1.0 if cell.method == ORACLE else 0.0
     if made:
-        record["ratio"] = made["cost"]["seconds"] / scene.seconds
-        record["examples ratio"] = made["cost"]["examples"] / scene.passes
+        record["ratio"] = made["cost"]["seconds"] / references.seconds
+        record["examples ratio"] = made["cost"]["examples"] / references.passes
     record["update_norm"] = distance(model, _first(shop, cell))
     findings = _closeness(shop, cell, found, last)
     findings.append(_away(shop, cell, model))
     findings += _language(shop, cell, model)
     if shop.config.audits.stationarity:
         risk = shop.risk(shop.request(cell.erasure), model)
-        findings += stationarity_findings(risk, scene.retain)
+        findings += stationarity_findings(risk, references.retain)
     if shop.config.audits.membership:
         attacked, curves = membership(found, _others(shop, cell, last), before)
         findings += attacked
@@ -169,7 +153,7 @@ def _audited(
         request = shop.request(cell.erasure)
         record["relearning"] = relearning_curves(
             shop.risk(request, model),
-            scene,
+            references,
             shop.config.audits.relearning,
             request.task.decisions,
         )
@@ -195,8 +179,8 @@ def _first(shop: Workshop, cell: Cell) -> nn.Module:
 
 
 def _split(shop: Workshop, cell: Cell, model: nn.Module, round_: int) -> Split:
-    scene = shop.scene(cell.erasure, round_)
-    return split_of(shop.request(cell.erasure).task, scene.forget, scene.retain, model)
+    references = shop.references(cell.erasure, round_)
+    return split_of(references.task, references.forget, references.retain, model)
 
 
 def _rivals(shop: Workshop, cell: Cell) -> list[int]:
@@ -207,14 +191,14 @@ def _rivals(shop: Workshop, cell: Cell) -> list[int]:
 
 
 def _others(shop: Workshop, cell: Cell, round_: int) -> list[Split]:
-    scene = shop.scene(cell.erasure, round_)
-    return [scene.oracles[place] for place in _rivals(shop, cell)]
+    references = shop.references(cell.erasure, round_)
+    return [references.oracles[place] for place in _rivals(shop, cell)]
 
 
 def _closeness(shop: Workshop, cell: Cell, found: Split, round_: int) -> list[Finding]:
-    floors = shop.scene(cell.erasure, round_).floors
     before = shop.before(cell.erasure, cell.trained, round_)
-    return closeness(found, _others(shop, cell, round_), floors, before)
+    own = shop.config.oracles.index(cell.seed) if cell.method == ORACLE else None
+    return shop.references(cell.erasure, round_).findings(found, before, without=own)
 
 
 def _round(shop: Workshop, cell: Cell, number: int, model: nn.Module, cost: Cost) -> dict[str, Any]:
@@ -224,7 +208,7 @@ def _round(shop: Workshop, cell: Cell, number: int, model: nn.Module, cost: Cost
         "round": number,
         "findings": [finding.to_json() for finding in _closeness(shop, cell, found, number)],
         "seconds": cost.seconds,
-        "ratio": cost.seconds / shop.scene(cell.erasure, number).seconds,
+        "ratio": cost.seconds / shop.references(cell.erasure, number).seconds,
         "update_norm": distance(model, _first(shop, cell)),
     }
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from curenu.erasure import Method
 from curenu.errors import BadRequest
 from curenu.method_choice import make_method, suggestion
-from curenu.records import Anchoring, Value
+from curenu.runs.records import Anchoring, Value
 
 __all__ = [
     "Config",

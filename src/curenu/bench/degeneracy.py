@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from curenu.bench.workshop import Workshop
-from curenu.diagnosis import Diagnosis, diagnose, diagnose_dense
+from curenu.compare import Diagnosis, diagnose, diagnose_dense
 from curenu.erasure import ErasureProblem
 from curenu.facade import erase
 from curenu.methods import CuReNU, DampedNewton, PseudoInverseNewton

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from curenu.bench.workshop import Scene
+from curenu.compare import References
 from curenu.descent.first_order import follow, momentum
 from curenu.risks import EmpiricalRisk
 
@@ -22,7 +22,7 @@ _LOOKED_AT = 1000  # forget examples whose accuracy is followed
 
 
 def relearning_curves(
-    risk: EmpiricalRisk, scene: Scene, steps: int, decisions: Decisions | None = None
+    risk: EmpiricalRisk, references: References, steps: int, decisions: Decisions | None = None
 ) -> dict[str, list[tuple[int, float]]]:
     """(step, forget accuracy) while training on retained examples, or on a few forgotten.
 
@@ -32,7 +32,8 @@ def relearning_curves(
     curves differ by the model alone. `decisions` are the task's.
     """
     generator = torch.Generator().manual_seed(0)
-    forget = torch.tensor(scene.forget)[torch.randperm(len(scene.forget), generator=generator)]
+    order = torch.randperm(len(references.forget), generator=generator)
+    forget = torch.tensor(references.forget)[order]
     shots = max(1, min(_SHOTS, len(forget) // 2))
     shown, rest = risk.subset(forget[:shots]), forget[shots:] if len(forget) > 1 else forget
     measured = risk.subset(rest[:_LOOKED_AT])
@@ -43,7 +44,7 @@ def relearning_curves(
             outputs, targets = decisions(outputs, targets)
         return float((outputs.argmax(1) == targets).double().mean())
 
-    kept = risk.subset(list(scene.retain))
+    kept = risk.subset(list(references.retain))
     return {
         "retain": _curve(kept, accuracy, steps, generator),
         f"{shots} forgotten": _curve(shown, accuracy, steps, generator),

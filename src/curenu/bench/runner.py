@@ -24,8 +24,8 @@ from curenu.bench.degeneracy import Degeneracy, run_degeneracy
 from curenu.bench.ensemble import Ensemble, ensembles, run_ensemble
 from curenu.bench.tuning import Trial, run_trial
 from curenu.bench.workshop import Look, Training, Workshop, workshop
+from curenu.compare import Stage
 from curenu.errors import RunBroken
-from curenu.evaluation import Stage
 
 __all__ = ["RESULTS", "run"]
 

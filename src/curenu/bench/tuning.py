@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from curenu.audits import Finding, closeness
+from curenu.audits import Finding
 from curenu.bench.workshop import Training, Workshop
+from curenu.compare import erase_parts
 from curenu.cost import clock
-from curenu.erasure import ErasureProblem
 from curenu.errors import CurenuError
-from curenu.evaluation import split_of
-from curenu.facade import erase, with_parameters
+from curenu.networks import split_of
 
 __all__ = ["Trial", "run_trial", "score"]
 
@@ -29,26 +28,26 @@ class Trial:
 
 def run_trial(shop: Workshop, trial: Trial) -> dict[str, Any]:
     """Its score, lower is better, and its seconds; infinite where the method fails."""
-    request = shop.request(trial.erasure, True)
-    trained = shop.config.trained[0]
+    request, trained = shop.request(trial.erasure, True), shop.config.trained[0]
     first = shop.network(Training(trial.erasure, 0, trained, True)).model
-    scene = shop.scene(trial.erasure, 1, True)
+    references = shop.references(trial.erasure, 1, True)
     before = shop.before(trial.erasure, trained, 1, True)
-    risk = shop.risk(request, first)
     method = shop.method(trial.method).make(dict(trial.arguments))
-    problem = ErasureProblem(
-        risk.start, *risk.split(list(scene.forget)), training=request.task.training_time
-    )
     start = clock()
     try:
-        theta = erase(problem, method, seed=0).theta
+        made = erase_parts(
+            shop.risk(request, first),
+            first,
+            [references.forget],
+            method,
+            [0],
+            training=request.task.training_time,
+        )
         seconds = clock() - start
-        model = with_parameters(first, risk.parameters, theta)
-        found = split_of(request.task, scene.forget, scene.retain, model)  # refuses NaN
-    except CurenuError as error:
+        found = split_of(request.task, references.forget, references.retain, made.model)
+    except CurenuError as error:  # also of outputs that are NaN
         return {"score": None, "seconds": clock() - start, "failed": str(error)}
-    figures = closeness(found, list(scene.oracles), scene.floors, before)
-    return {"score": score(figures), "seconds": seconds}
+    return {"score": score(references.findings(found, before)), "seconds": seconds}
 
 
 def score(findings: list[Finding]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -14,17 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from curenu.audits import Split, noise_floors
+from curenu.audits import Split
 from curenu.bench.config import Config, ErasureConfig, MethodConfig
-from curenu.bench.network import Networks
 from curenu.bench.request import Request, draw
+from curenu.compare import References
+from curenu.networks import Networks, TrainedNetwork
 from curenu.risks import EmpiricalRisk
-from curenu.run import objective_of
-from curenu.session import Oracle
+from curenu.runs.run import objective_of
 from curenu.tasks import Task, load_task
-from curenu.user_file import is_reference
 
-__all__ = ["Look", "Scene", "Training", "Workshop", "workshop"]
+__all__ = ["Look", "Training", "Workshop", "workshop"]
 
 
 @dataclass(frozen=True)
@@ -45,21 +43,6 @@ class Look:
     round_: int
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What every model of one request and round is compared with: the same for all cells.
-
-    `seconds` and `passes` are the time and the examples of one retraining.
-    """
-
-    forget: tuple[int, ...]
-    retain: tuple[int, ...]
-    oracles: tuple[Split, ...]
-    floors: dict[str, float]
-    seconds: float
-    passes: int
-
-
 class Workshop:
     """Everything a unit of the benchmark needs, made when first asked for.
 
@@ -75,7 +58,7 @@ class Workshop:
         self.network = lru_cache(maxsize=len(config.oracles) + 2)(self._network)
         self.measured = cache(self._measured)
         rounds = max(erasure.rounds for erasure in config.erasures)
-        self.scene = lru_cache(maxsize=rounds + 1)(self._scene)
+        self.references = lru_cache(maxsize=rounds + 1)(self._references)
         self.before = lru_cache(maxsize=rounds + 1)(self._before)
 
     @cached_property
@@ -136,7 +119,7 @@ class Workshop:
         """What training minimised over all examples, as a function of what may move."""
         return objective_of(request.task, model, self.config.task.only)
 
-    def _network(self, training: Training) -> Oracle:
+    def _network(self, training: Training) -> TrainedNetwork:
         networks = self.networks(training.erasure, training.validation)
         return networks.load(training.seed, self._ids(training))
 
@@ -145,10 +128,8 @@ class Workshop:
         return networks.key(training.seed, self._ids(training))
 
     def _networks(self, erasure: str, validation: bool = False) -> Networks:
-        name = self.config.task.name
-        file = Path(name.rpartition(":")[0]) if is_reference(name) else None
-        source = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
-        return Networks(self.folder, self.request(erasure, validation).task, source)
+        task = self.request(erasure, validation).task
+        return Networks.in_folder(self.folder, task, self.config.task.name)
 
     def _ids(self, training: Training) -> list[int]:
         """What the network is trained on; validation takes its whole request at once."""
@@ -187,20 +168,18 @@ class Workshop:
         measure = self.request(training.erasure, training.validation).task.measure
         return measure(self.network(training).model) if measure else {}
 
-    def _scene(self, erasure: str, round_: int, validation: bool = False) -> Scene:
+    def _references(self, erasure: str, round_: int, validation: bool = False) -> References:
+        """What every model of one request and round is compared with: the same for all cells."""
         request = self.request(erasure, validation)
         last = self._last(erasure, round_, validation)
         forget, retain = request.forgotten(last), request.retained(last)
         oracles = [Training(erasure, round_, s, validation) for s in self._oracles(validation)]
-        splits = [self._outputs(training, forget) for training in oracles]
-        found = [self.network(training) for training in oracles]
-        return Scene(
+        return References(
+            request.task,
             tuple(forget),
             tuple(retain),
-            tuple(splits),
-            noise_floors(splits),
-            float(np.mean([oracle.seconds for oracle in found])),
-            request.task.recipe.epochs * len(retain),
+            tuple(self._outputs(training, forget) for training in oracles),
+            float(np.mean([self.network(training).seconds for training in oracles])),
         )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from curenu.cli.console import note, print_json, progress_bar, say_table, settle
+from curenu.cli.console import keeping, note, print_json, progress_bar, say_table, settle
 from curenu.errors import BadRequest
 
 __all__ = ["bench"]
@@ -55,7 +55,8 @@ def bench(
         raise BadRequest("No configuration was named.", "`curenu bench --list`.")
     name, chosen = load_config(config, smoke=smoke)
     folder = out or Path("curenu-bench") / name
-    results = run(chosen, name, folder, cache, jobs=jobs, stage=progress_bar)
+    with keeping(lambda: _kept(folder, cache)):
+        results = run(chosen, name, folder, cache, jobs=jobs, stage=progress_bar)
     report(results, folder)
     settle()
     if as_json:
@@ -68,6 +69,16 @@ def bench(
         note(f"all cells failed: {line.method} on {line.erasure}")
     if lost:
         raise typer.Exit(1)
+
+
+def _kept(folder: Path, cache: Path) -> str:
+    """What an interrupted run leaves, for the next one to go on with."""
+    networks, cells = (len(list(place.glob(name))) for place, name in
+                       ((cache, "*.safetensors"), (folder, "cells/*.json")))  # fmt: skip
+    return (
+        f"kept are {networks} trained networks in {cache} and {cells} cells in {folder}: the same "
+        "command goes on there"
+    )
 
 
 def _list(as_json: bool) -> None:

@@ -10,11 +10,16 @@ from curenu.cli.bench import bench
 from curenu.cli.demo import demo
 from curenu.cli.evaluate import evaluate
 from curenu.cli.group import CommandGroup
+from curenu.cli.log import log
 from curenu.cli.methods import methods
+from curenu.cli.migrate import migrate
+from curenu.cli.purge import purge
+from curenu.cli.retrain import retrain
 from curenu.cli.show import show
 from curenu.cli.spectrum import spectrum
 from curenu.cli.train import train
 from curenu.cli.unlearn import unlearn
+from curenu.cli.verify import verify
 from curenu.cli.version import version
 
 __all__ = ["app"]
@@ -38,5 +43,19 @@ def curenu(
     """Make a trained network forget chosen training examples."""
 
 
-for command in (demo, train, show, unlearn, evaluate, spectrum, methods, bench):
+for command in (
+    demo,
+    train,
+    show,
+    unlearn,
+    retrain,
+    evaluate,
+    log,
+    verify,
+    purge,
+    migrate,
+    spectrum,
+    methods,
+    bench,
+):
     app.command()(command)

@@ -28,6 +28,7 @@ from rich.text import Text
 from curenu.cli.outlet import outlet, readable
 
 __all__ = [
+    "keeping",
     "note",
     "print_json",
     "progress_bar",
@@ -145,6 +146,15 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(shown, completed=done, total=total or None)
 
         yield told
+
+
+@contextmanager
+def keeping(kept: Callable[[], str]) -> Iterator[None]:
+    """For work that is kept piece by piece: an interruption carries what `kept` says of it."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(kept()) from interrupt
 
 
 def _spoken(text: str) -> Callable[[int, int], None]:

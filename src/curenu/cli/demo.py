@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from curenu.cli.choice import complete_task
-from curenu.cli.console import note, print_json, progress_bar, settle
+from curenu.cli.console import keeping, note, print_json, progress_bar, settle
 from curenu.cli.files import check_place, make_folder, write_text
 
 __all__ = ["demo"]
@@ -37,13 +37,16 @@ def demo(
     """
     from curenu.cli.table import print_comparison
     from curenu.demo import choose_task, run_demo
+    from curenu.networks import Networks
     from curenu.report import document
 
     chosen, which = choose_task(task, examples=examples, quick=quick)
     make_folder(out)
     check_place(out / "report.html")
     note(which)
-    found = run_demo(chosen, progress_bar, seed=seed, quick=quick)
+    networks = Networks.in_folder(out / "networks", chosen, chosen.name)
+    with keeping(lambda: f"networks that were trained are kept in {out / 'networks'}"):
+        found = run_demo(networks, progress_bar, seed=seed, quick=quick)
     results = document(found.rows, found.report.facts | {"seed": seed, "choice": which})
     write_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
     write_text(out / "report.html", found.report.html())

@@ -13,7 +13,16 @@ from typer.core import TyperGroup
 
 from curenu.cli.console import note, settle, settled, stderr
 from curenu.cli.outlet import outlet, readable
-from curenu.errors import BadRequest, CurenuError, MissingData, RunBroken, SourceNotTrusted
+from curenu.errors import (
+    BadRequest,
+    Cancelled,
+    CurenuError,
+    MissingData,
+    RunBroken,
+    RunBusy,
+    RunMoved,
+    SourceNotTrusted,
+)
 
 __all__ = ["EXIT_CODES", "INTERRUPTED", "CommandGroup"]
 
@@ -21,7 +30,10 @@ EXIT_CODES: list[tuple[type[CurenuError], int]] = [
     (BadRequest, 2),
     (MissingData, 3),
     (RunBroken, 4),
+    (RunMoved, 8),
+    (RunBusy, 7),
     (SourceNotTrusted, 9),
+    (Cancelled, 130),
     (CurenuError, 5),
 ]
 """The first kind that fits decides; docs/cli.md has the whole table."""
@@ -31,8 +43,8 @@ _TOLD = "interrupted, and said so"
 _UNWRITTEN = 1
 
 _KEPT = {
-    "bench": "trained networks and finished cells are kept, and the same command goes on there",
-    "evaluate": "models that were retrained are kept, and the same command goes on there",
+    "purge": "what is on record as removed is: see `curenu log`",
+    "retrain": "the retraining is on record wholly or not at all: see `curenu log`",
     "unlearn": "the request is on record wholly or not at all: see `curenu show`",
 }
 
@@ -67,11 +79,12 @@ class CommandGroup(TyperGroup):
         try:
             with _joined():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             if settled():
                 note("interrupted; what was asked had been done")
                 return 0
-            kept = _KEPT.get(ctx.invoked_subcommand or "", "nothing of this command was kept")
+            whole = _KEPT.get(ctx.invoked_subcommand or "", "nothing of this command was kept")
+            kept = interrupt.args[0] if interrupt.args else whole  # see `keeping`
             note(f"interrupted; {kept}")
             return _TOLD
 

@@ -35,7 +35,7 @@ def methods(
 
 def _describe(name: str, kind: type) -> dict[str, Any]:
     from curenu.method_choice import default_of, settable
-    from curenu.records import plain
+    from curenu.runs.records import plain
 
     known = settable(kind)
     return {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 from curenu.cli.console import print_json, say
+from curenu.compare import Estimate
 from curenu.erasure import Certificate
-from curenu.estimate import Estimate
-from curenu.records import DriftRecord, RequestRecord
-from curenu.session import Request
+from curenu.runs.evidence import Head, RequestRecord
+from curenu.runs.records import DriftRecord
+from curenu.runs.session import Request
 
-__all__ = ["plan_text", "print_plan", "print_record"]
+__all__ = ["plan_text", "print_plan", "print_record", "repeated_text"]
 
 
 _FAILURE = 0.01  # probability that what a certificate is said to prove is false
@@ -40,24 +41,38 @@ def print_plan(asked: Request, needed: Estimate, as_json: bool) -> None:
     )
 
 
-def print_record(record: RequestRecord, as_json: bool) -> None:
+def repeated_text(record: RequestRecord, current: str) -> str:
+    """Where a request had been granted, and what is current now."""
+    return (
+        f"request {record.request!r} had been granted before, as record {record.number} "
+        f"(weights {record.after[:12]}); nothing was done, the current weights are {current[:12]}"
+    )
+
+
+def print_record(record: RequestRecord, head: Head, as_json: bool) -> None:
     """What a request did, what its result is worth, and where the sequence stands."""
     if as_json:
-        print_json(json.loads(record.model_dump_json()))
+        print_json(json.loads(record.model_dump_json()) | {"head": head.hash})
         return
     damping = record.trace[-1].damping if record.trace else None
     say(
-        f"Request {record.request!r}: erased {len(record.positions)} examples by "
-        f"{record.method} in {record.cost.seconds:.1f} s ({record.cost.gradients} gradients, "
-        f"{record.cost.hvps} products).\nUpdate norm {record.update_norm:.4g}"
-        + (f", last damping {damping:.4g}" if damping is not None else "")
-        + f"; weights {record.after[:12]}.\n{record.status}"
+        f"Request {record.request!r}: {_did(record)} by {record.method} in "
+        f"{record.seconds:.1f} s ({record.cost.gradients} gradients, {record.cost.hvps} products)."
     )
+    say(
+        f"Update norm {record.update_norm:.4g}"
+        + (f", last damping {damping:.4g}" if damping is not None else "")
+        + f"; weights {record.after[:12]}."
+    )
+    if not record.granted:
+        say("The model is as it was, and the examples stay in the retain set.")
+    say(str(record.outcome))
     if record.certificate is not None:
         say(_certificate_text(record.certificate))
     if record.drift is not None:
         for line in _drift_lines(record.drift):
             say(line)
+    say(f"Record {head.number}, head {head.hash}")
 
 
 def _certificate_text(found: Certificate) -> str:
@@ -77,13 +92,21 @@ def _certificate_text(found: Certificate) -> str:
     )
 
 
+def _did(record: RequestRecord) -> str:
+    if record.accepted:
+        return f"erased {record.count} examples, taken as it is,"
+    return f"{'erased' if record.granted else 'failed to erase'} {record.count} examples"
+
+
 def _drift_lines(drift: DriftRecord) -> list[str]:
     """The drift meter, then every reason to retrain."""
     cost = "" if drift.ratio is None else f", {drift.ratio:.2g} of a retraining's time"
     many = "request" if drift.requests == 1 else "requests"
     lines = [
         f"Sequence: {drift.requests} {many} since training, {drift.share:.2%} of the examples"
-        f"{cost}; path {drift.path:.3g}, distance {drift.distance:.3g}."
+        f"{cost}; path {drift.path:.3g}"
+        + ("" if drift.distance is None else f", distance {drift.distance:.3g}")
+        + "."
     ]
     if drift.aim is not None:
         aim = drift.aim

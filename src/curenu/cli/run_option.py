@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from curenu.session import Session
+    from curenu.runs.session import Session
 
 __all__ = ["RunArgument", "TaskOption", "TrustOption", "opened"]
 
@@ -24,6 +24,6 @@ TrustOption = Annotated[
 
 def opened(run: Path, task: str | None, trust: bool) -> Session:
     """The session on the run; its task from the file `task`, run unseen only with `trust`."""
-    from curenu.session import Session
+    from curenu.runs.session import Session
 
     return Session.open(run, task, trust=trust)

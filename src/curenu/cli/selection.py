@@ -12,9 +12,9 @@ from curenu.cli.choice import classes_in
 from curenu.cli.ids import Asked, Form, asked_by_options, asked_in_file, places_of
 from curenu.distributed import require_one_process
 from curenu.errors import BadRequest
-from curenu.identity import derived_seed
 from curenu.names import Names, names_of
-from curenu.session import Session
+from curenu.runs.identity import derived_seed
+from curenu.runs.session import Session
 from curenu.tasks import Task, class_ids, named_group_ids, random_ids
 
 __all__ = ["selected"]

@@ -12,7 +12,8 @@ from curenu.cli.console import print_json, say
 from curenu.cli.run_option import RunArgument
 
 if TYPE_CHECKING:
-    from curenu.records import RequestRecord, RunDescription
+    from curenu.runs.evidence import RequestRecord
+    from curenu.runs.records import RunDescription
 
 __all__ = ["show"]
 
@@ -27,11 +28,12 @@ def show(
 
     Example: curenu show run
     """
-    from curenu.store import FolderStore
+    from curenu.runs.folder_store import FolderStore
+    from curenu.runs.verify import read_log
 
     store = FolderStore(run)
-    described, records = store.description(), store.ledger()
-    found = _found(run, described, records)
+    described, (_, log) = store.description(), read_log(store)
+    found = _found(run, described, tuple(r for r in log if r.granted and r.number), log[-1].after)
     if as_json:
         print_json(found)
         return
@@ -39,9 +41,9 @@ def show(
 
 
 def _found(
-    run: Path, described: RunDescription, records: tuple[RequestRecord, ...]
+    run: Path, described: RunDescription, records: tuple[RequestRecord, ...], weights: str
 ) -> dict[str, Any]:
-    erased = sum(len(record.positions) for record in records)
+    erased = sum(record.count for record in records)
     place = shlex.quote(str(run))
     following = [f"curenu unlearn {place} --ids ID"]
     if records:
@@ -54,14 +56,14 @@ def _found(
         "created": described.created.isoformat(),
         "examples": described.examples,
         "erased": erased,
-        "weights": records[-1].after if records else described.start,
+        "weights": weights,
         "requests": [
             {
                 "number": record.number,
                 "request": record.request,
-                "erased": len(record.positions),
+                "erased": record.count,
                 "method": record.method,
-                "status": record.status.name,
+                "status": record.outcome.name,
                 "time": record.time.isoformat(),
             }
             for record in records

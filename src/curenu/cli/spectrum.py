@@ -12,7 +12,7 @@ from curenu.cli.console import print_json, progress_bar, say_table
 from curenu.cli.run_option import RunArgument, TaskOption, TrustOption, opened
 
 if TYPE_CHECKING:
-    from curenu.diagnosis import Diagnosis
+    from curenu.compare import Diagnosis
 
 __all__ = ["spectrum"]
 
@@ -40,8 +40,8 @@ def spectrum(
     """
     import torch
 
-    from curenu.diagnosis import PROBES, diagnose, diagnose_dense
-    from curenu.identity import derived_seed
+    from curenu.compare import PROBES, diagnose, diagnose_dense
+    from curenu.runs.identity import derived_seed
 
     session = opened(run, task, trust)
     generator = torch.Generator().manual_seed(derived_seed(session.description.seed, "spectrum", 0))
@@ -63,7 +63,7 @@ def spectrum(
 
 
 def _say_summary(found: Diagnosis) -> None:
-    from curenu.diagnosis import TOLERANCE
+    from curenu.compare import TOLERANCE
 
     how = "all eigenvalues" if found.exact else "Krylov estimates"
     rows = [["parameters", f"{found.spectrum.dimension:,}"]]

@@ -8,7 +8,7 @@ from typing import Any
 from curenu.bench.summary import lines_of
 from curenu.bench.tables import cells_of, shown
 from curenu.cli.console import say, say_table, stdout
-from curenu.report import COLUMNS, Row, cells
+from curenu.report import Row, cells, columns_for
 
 __all__ = ["print_comparison", "print_lines"]
 
@@ -17,7 +17,7 @@ _MARGIN = 3  # what a column's border and padding take
 
 def print_comparison(rows: Sequence[Row], title: str) -> None:
     """The rows under the report's headings, below each other where the terminal is narrow."""
-    _say([column.heading for column in COLUMNS], cells(rows), title)
+    _say([column.heading for column in columns_for(rows)], cells(rows), title)
     reasons = [f"{row.name} {row.status}" for row in rows if row.status.startswith("failed")]
     if reasons:
         say("\n".join(reasons))

@@ -10,10 +10,11 @@ import typer
 
 from curenu.cli.choice import TASK_NAMES, complete_task
 from curenu.cli.console import note, print_json, progress_bar, say, settle
+from curenu.cli.purge import KeepWeights
 from curenu.errors import BadRequest
 
 if TYPE_CHECKING:
-    from curenu.records import Value
+    from curenu.runs.records import Value
 
 __all__ = ["train"]
 
@@ -34,6 +35,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--option", help="A task's option as name=value.")
     ] = None,
+    keep: Annotated[
+        KeepWeights, typer.Option(help="Which weights stay after each request.")
+    ] = KeepWeights.ALL,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Train a task's model and keep it in a new run folder.
@@ -41,7 +45,7 @@ def train(
     Example: curenu train fashion-mnist run --seed 1 --option network=lenet
     """
     from curenu.arguments import split_settings
-    from curenu.session import Session
+    from curenu.runs.session import Session
 
     options: dict[str, Value] = dict(split_settings("--option", settings or []))
     if examples is not None:
@@ -49,14 +53,19 @@ def train(
             raise BadRequest("The number of examples is given twice.", "--examples alone.")
         options["examples"] = examples
     with progress_bar(f"training {task}") as progress:
-        session = Session.create(run, task, options=options, seed=seed, progress=progress)
+        session = Session.create(
+            run, task, options=options, seed=seed, keep=keep.value, progress=progress
+        )
     settle()
     description = session.description
     if as_json:
-        print_json(description.model_dump(mode="json") | {"run": str(run)})
+        print_json(
+            description.model_dump(mode="json") | {"run": str(run), "head": session.head.hash}
+        )
         return
     say(
         f"Trained {description.title} on {description.examples} examples in "
         f"{description.seconds:.1f} s; weights {description.start[:12]}."
     )
+    say(f"Record 0, head {session.head.hash}")
     note(f"next: curenu unlearn {shlex.quote(str(run))} --random 0.1")

@@ -5,7 +5,7 @@ from curenu.report.document import document
 from curenu.report.html import Report, render
 from curenu.report.plots import SpectrumView
 from curenu.report.row import Row, finite
-from curenu.report.table import COLUMNS, cells, markdown, number
+from curenu.report.table import COLUMNS, cells, columns_for, markdown, number
 
 __all__ = [
     "COLUMNS",
@@ -14,6 +14,7 @@ __all__ = [
     "Row",
     "SpectrumView",
     "cells",
+    "columns_for",
     "columns_of",
     "document",
     "finite",

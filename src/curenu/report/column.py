@@ -46,6 +46,19 @@ _COLUMNS = (
     Column("JSD t", "JSD t", "Divergence on the test set.", 4),
     Column("RMIA", "RMIA AUC", "How well a membership attack tells forget from test examples; "
            "aim at the oracle's."),
+    Column("RMIA TPR", "RMIA TPR", "Share of the forget examples that the attack finds while it "
+           "takes 1 % of the test examples for members; aim at the oracle's."),
+    Column("attack", "loss attack AUC", "How well losses below those of models that never saw "
+           "them tell forget from test examples; aim at the oracle's."),
+    Column("attack TPR", "loss attack TPR", "Share of the forget examples that this finds while "
+           "it takes 1 % of the test examples for members; aim at the oracle's."),
+    Column("Df", "Df", "Squared distance of the outputs from the oracles' on the forget set, in "
+           "units of the oracles' own; 1 is as close as two retrainings are to each other."),
+    Column("Dr", "Dr", "The same on the retain set."),
+    Column("Dt", "Dt", "The same on the test set."),
+    Column("loss f", "loss f", "Mean loss on the forget set; aim at the oracle's.", 4),
+    Column("loss r", "loss r", "Mean loss on the retain set.", 4),
+    Column("loss t", "loss t", "Mean loss on the test set.", 4),
     Column("U-LiRA", "U-LiRA AUC", "How well many models' margins tell unlearned from retrained "
            "models; 0.5 is not at all."),
     Column("KLoM", "KLoM 50 %", "Divergence of margins over many models, median of the forget "
@@ -63,6 +76,8 @@ _COLUMNS = (
     Column("λ min", "lambda_min", "Smallest eigenvalue of its Hessian; not below 0 at a "
            "minimum.", 3, judged=False),
     Column("|update|", "update_norm", "How far the weights moved.", 3, judged=False),
+    Column("distance", "distance", "Mean distance of the weights from the oracles'; those of "
+           "other seeds are far away where they predict alike.", 3, judged=False),
     Column("damping", "damping", "The last damping used, or found by the method.", 3,
            judged=False),
     Column("products", "products", "Hessian-vector products.", judged=False),

@@ -10,19 +10,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from curenu.report.plots import SpectrumView, damping_plot, spectrum_plot, update_plot
 from curenu.report.row import Row
-from curenu.report.table import COLUMNS, cells, number
+from curenu.report.table import cells, columns_for, number
 
 __all__ = ["Report", "render"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a report shows: what was erased, the comparison, the spectrum."""
+    """Everything a report shows: what was erased, the comparison, the spectrum.
+
+    `conclusions` are sentences about what follows from the comparison.
+    """
 
     title: str
     facts: dict[str, str]
     rows: tuple[Row, ...]
     spectrum: SpectrumView | None = None
+    conclusions: tuple[str, ...] = ()
 
     def html(self) -> str:
         """The page, with its plots inside and nothing fetched from elsewhere."""
@@ -30,7 +34,8 @@ class Report:
             "report.html",
             title=self.title,
             facts=self.facts,
-            columns=COLUMNS,
+            columns=columns_for(self.rows),
+            conclusions=self.conclusions,
             lines=list(zip(self.rows, cells(self.rows), strict=True)),
             spectrum=self.spectrum,
             spectrum_plot=spectrum_plot(self.spectrum) if self.spectrum else None,

@@ -8,12 +8,20 @@ from collections.abc import Callable, Sequence
 from curenu.report.column import Column, columns_of
 from curenu.report.row import Row
 
-__all__ = ["COLUMNS", "cells", "markdown", "number"]
+__all__ = ["COLUMNS", "cells", "columns_for", "markdown", "number"]
 
 COLUMNS: tuple[Column, ...] = columns_of(
     "name", "Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin", "FA", "RA", "TA", "ToW",
-    "JSD f", "JSD r", "JSD t", "update_norm", "damping", "products", "seconds", "ratio",
+    "RMIA AUC", "RMIA TPR", "JSD f", "JSD r", "JSD t", "update_norm", "distance", "damping",
+    "products", "seconds", "ratio",
 )  # fmt: skip
+"""Of classifiers."""
+
+PREDICTIONS: tuple[Column, ...] = columns_of(
+    "name", "Df", "Dr", "Dt", "G loss", "loss f", "loss r", "loss t", "loss attack AUC",
+    "loss attack TPR", "update_norm", "distance", "damping", "products", "seconds", "ratio",
+)  # fmt: skip
+"""Of all other models."""
 
 _OF_THE_ROW: dict[str, Callable[[Row], float | None]] = {
     "update_norm": lambda row: row.update_norm,
@@ -21,7 +29,11 @@ _OF_THE_ROW: dict[str, Callable[[Row], float | None]] = {
     "seconds": lambda row: row.seconds,
     "ratio": lambda row: row.ratio,
 }
-_WITH_SPREAD = ("Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin")
+_IF_MADE = (
+    "RMIA AUC", "RMIA TPR", "distance", "Df", "Dr", "Dt", "loss attack AUC", "loss attack TPR",
+)  # fmt: skip
+_WITH_SPREAD = ("Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin", "RMIA AUC", "Df", "Dr", "Dt",
+                "loss attack AUC")  # fmt: skip
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -35,14 +47,25 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}" if abs(value) >= 100 else f"{value:.{digits}f}"
 
 
+def columns_for(rows: Sequence[Row]) -> tuple[Column, ...]:
+    """The columns of classifiers or of other models, without attacks that were not made."""
+    whole = PREDICTIONS if any(row.finding("loss f") for row in rows) else COLUMNS
+    return tuple(
+        column
+        for column in whole
+        if column.figure not in _IF_MADE or any(row.finding(column.figure) for row in rows)
+    )
+
+
 def cells(rows: Sequence[Row]) -> list[list[str]]:
-    """One list of texts a row, in the order of `COLUMNS`."""
-    return [[_cell(row, column) for column in COLUMNS] for row in rows]
+    """One list of texts a row, in the order of `columns_for` them."""
+    return [[_cell(row, column) for column in columns_for(rows)] for row in rows]
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table in Markdown."""
-    lines = [[column.heading for column in COLUMNS], ["---"] * len(COLUMNS), *cells(rows)]
+    columns = columns_for(rows)
+    lines = [[column.heading for column in columns], ["---"] * len(columns), *cells(rows)]
     return "\n".join(
         "| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines
     )

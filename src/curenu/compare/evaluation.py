@@ -1,0 +1,162 @@
+"""A run's current model against models that never saw what was erased, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from curenu.audits import Finding
+from curenu.compare.comparison import Stage, compare, distance
+from curenu.compare.conclusions import conclusions
+from curenu.compare.membership import membership
+from curenu.compare.predictions import PredictionReferences, decides, predictions_of
+from curenu.errors import BadRequest, IllPosed
+from curenu.networks import TrainedNetwork, split_of
+from curenu.report import Row
+from curenu.runs.session import Session
+
+__all__ = ["Assessment", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Do nothing, the oracles and the run's current model as rows; what may be concluded.
+
+    `missing` says which audits do not apply to this task, and why.
+    """
+
+    rows: tuple[Row, ...]
+    conclusions: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+
+def evaluate(session: Session, oracles: int, stage: Stage) -> Assessment:
+    """The current model beside `oracles` retrained ones, on all that was ever erased.
+
+    Which audits apply is found out on the trained model, before any oracle is trained.
+    Raises `BadRequest` when nothing has been erased or fewer than two oracles are asked for.
+    """
+    if not session.records:
+        raise BadRequest("Nothing has been erased from this run.", "`curenu unlearn` first.")
+    if oracles < 2:
+        raise BadRequest(f"{oracles} oracles have no spread.", "two oracles or more.")
+    classifies = decides(session.task, session.first_model, session.erased)
+    missing = _missing_attacks(session) if classifies else _NO_CLASSES
+    trained = []
+    for number in range(oracles):
+        with stage(f"oracle {number + 1} of {oracles}") as progress:
+            trained.append(session.oracle(number, progress=progress))
+    with stage("auditing"):
+        if classifies:
+            rows = _classified(session, trained, attacks=not missing)
+        else:
+            rows = _predicted(session, trained)
+    said = conclusions(rows[-1], rows[0], erased=len(session.erased), oracles=oracles)
+    return Assessment(rows, said, missing)
+
+
+_NO_CLASSES = (
+    "The task does not decide between classes: accuracies, divergences of class probabilities and "
+    "RMIA do not apply. Losses, outputs in units of the oracles' spread and an attack by loss "
+    "are reported instead, as far as the loss shows its outputs.",
+)
+
+
+def _missing_attacks(session: Session) -> tuple[str, ...]:
+    """Why no membership attack can be made on this request; nothing if one can."""
+    before, now = (
+        split_of(session.task, session.erased, session.retained, model)
+        for model in (session.first_model, session.model)
+    )
+    try:
+        membership(now, [before], before)
+    except (BadRequest, IllPosed) as error:
+        return (f"No membership attack: {error.problem}",)
+    return ()
+
+
+def _classified(
+    session: Session, trained: list[TrainedNetwork], *, attacks: bool
+) -> tuple[Row, ...]:
+    first = session.first_model
+    comparison = compare(
+        session.task, session.erased, session.retained, first, trained, attacks=attacks
+    )
+    own = comparison.row(_name(session), session.model, _seconds(session), **_spent(session))
+    rows = (comparison.nothing(), comparison.oracle(), own)
+    models = (first, None, session.model)
+    return tuple(_with_distance(row, m, trained) for row, m in zip(rows, models, strict=True))
+
+
+def _predicted(session: Session, trained: list[TrainedNetwork]) -> tuple[Row, ...]:
+    """The same rows for a task without classes; see `Comparison` for their fields."""
+
+    def on(model: Any) -> Any:
+        return predictions_of(session.task, session.erased, session.retained, model)
+
+    first = session.first_model
+    references = PredictionReferences(tuple(on(o.model) for o in trained), on(first))
+    retraining = float(np.mean([oracle.seconds for oracle in trained]))
+    seconds = _seconds(session)
+    rows = (
+        Row(
+            "do nothing",
+            tuple(references.findings(references.before)),
+            update_norm=0.0,
+            seconds=0.0,
+            ratio=0.0,
+        ),
+        Row(
+            "oracle (retrained)",
+            tuple(references.oracles_findings()),
+            update_norm=float(np.mean([distance(o.model, first) for o in trained])),
+            seconds=retraining,
+            ratio=1.0,
+        ),
+        Row(
+            _name(session),
+            tuple(references.findings(on(session.model))),
+            update_norm=distance(session.model, first),
+            seconds=seconds,
+            ratio=seconds / retraining,
+            **_spent(session),
+        ),
+    )
+    models = (first, None, session.model)
+    return tuple(_with_distance(row, m, trained) for row, m in zip(rows, models, strict=True))
+
+
+def _with_distance(row: Row, model: Any, trained: list[TrainedNetwork]) -> Row:
+    """The row with the mean distance of its weights to the oracles'; None: the oracles' own."""
+    apart = [
+        distance(one.model, other.model)
+        for place, one in enumerate(trained)
+        for other in trained[place + 1 :]
+    ]
+    own = apart if model is None else [distance(model, oracle.model) for oracle in trained]
+    found = Finding("distance", float(np.mean(own)), None, float(np.mean(apart)))
+    return replace(row, findings=(*row.findings, found))
+
+
+def _name(session: Session) -> str:
+    return ", ".join(dict.fromkeys(record.method for record in session.records))
+
+
+def _seconds(session: Session) -> float:
+    return sum(record.seconds for record in session.records)
+
+
+def _spent(session: Session) -> dict[str, Any]:
+    """What the requests cost and how they ended, as fields of a row."""
+    records = session.records
+    trace = tuple(step for record in records for step in record.trace)
+    dampings = [step.damping for step in trace if step.damping is not None]
+    return {
+        "damping": dampings[-1] if dampings else None,
+        "products": sum(record.cost.hvps for record in records),
+        "examples": sum(record.cost.examples for record in records),
+        "status": str(records[-1].outcome),
+        "trace": trace,
+    }

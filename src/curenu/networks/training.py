@@ -1,0 +1,75 @@
+"""Training with its seconds: what one training costs, without what only the first one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from curenu.checks import size_of
+from curenu.cost import clock
+from curenu.errors import IllPosed
+from curenu.tasks import Task, train
+
+__all__ = ["TrainedNetwork", "timed_training", "warm_up"]
+
+Progress = Callable[[int, int], None]
+
+_STEPS = 2  # of a throw-away training
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A trained network, its seed, and the seconds that one training took."""
+
+    model: nn.Module
+    seed: int
+    seconds: float
+
+
+def timed_training(
+    task: Task,
+    seed: int,
+    *,
+    ids: Sequence[int] | Tensor | None = None,
+    progress: Progress | None = None,
+) -> TrainedNetwork:
+    """The network of `seed` trained on `ids`, timed after a few steps on a throw-away one.
+
+    Raises `IllPosed` when training diverges.
+    """
+    warm_up(task, ids=ids)
+    start = clock()
+    model = task.train_model(seed, ids=ids, progress=progress)
+    seconds = clock() - start
+    bad = [name for name, tensor in model.state_dict().items() if not _finite(tensor)]
+    if bad:
+        raise IllPosed(
+            f"Training ended in NaN or Inf, first in {bad[0]}.",
+            "a smaller learning rate, or cleaning the data.",
+        )
+    return TrainedNetwork(model, seed, seconds)
+
+
+def warm_up(task: Task, *, ids: Sequence[int] | Tensor | None = None) -> None:
+    """Two steps of a throw-away training, which load and choose what later ones find ready.
+
+    The first optimiser step of a process imports a compiler, the first of a network chooses
+    kernels: more than a second beside trainings of hundredths.
+    """
+    count = min(_STEPS * task.recipe.batch_size, size_of(task.train))
+    chosen = torch.arange(count) if ids is None else torch.as_tensor(ids)[:count]
+    train(
+        task.initialise(0),
+        task.train,
+        task.loss,
+        task.recipe.lasting(1),
+        generator=torch.Generator().manual_seed(0),
+        ids=chosen,
+    )
+
+
+def _finite(tensor: object) -> bool:
+    return not isinstance(tensor, Tensor) or bool(tensor.isfinite().all())

@@ -1,0 +1,5 @@
+"""Runs: a trained model, the requests made on it, and the evidence of what was done."""
+
+from curenu.runs.session import Session, SessionResult
+
+__all__ = ["Session", "SessionResult"]

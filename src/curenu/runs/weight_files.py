@@ -1,0 +1,138 @@
+"""Weights in files, each announced in the ledger before it is written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from curenu.atomic import PARTIAL, abandoned, flush_folder, replace_file
+from curenu.errors import RunBroken, RunBusy
+from curenu.runs.database import Database
+from curenu.runs.records import Packed, digest
+from curenu.runs.store import Holding
+
+__all__ = ["WeightFiles", "writing_to"]
+
+_TRIES = 20
+
+
+class WeightFiles:
+    """The files of a run's weights, by name, and of the oracles that are to go.
+
+    A file's name stands in the table `files` before the file is written, and leaves it, or
+    becomes "disposed", after the file is removed. So nothing is ever removed that the ledger
+    does not know as its own, and what a killed writer left is known. Oracles are written by
+    their shelf, and stand in the table from when they are disposed of.
+    """
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self.folder, self._database = folder, database
+
+    def write(self, kind: str, content: Packed, put: Callable[[sqlite3.Connection], None]) -> None:
+        """Write a file and what `put` does, together or not at all.
+
+        The announcement may be cleared by another writer before the file is written, who
+        takes it for that of a killed one; it is then made again.
+        """
+        path = self.path(kind, content.name)
+        for _ in range(_TRIES):
+            with writing_to(self.folder), self._database.writing() as connection:
+                self._clear(connection)
+                connection.execute(
+                    "INSERT INTO files VALUES (?, ?, 'pending') ON CONFLICT DO UPDATE "
+                    "SET state = 'pending' WHERE state = 'disposed'",
+                    (kind, content.name),
+                )
+            with writing_to(self.folder), self._database.writing() as connection:
+                state = _state(connection, kind, content.name)
+                if state is None:
+                    continue
+                put(connection)
+                if state != "kept":
+                    path.parent.mkdir(mode=0o700, exist_ok=True)
+                    replace_file(path, content.content, private=True, partial=_partial(path))
+                connection.execute(
+                    "UPDATE files SET state = 'kept' WHERE kind = ? AND name = ?",
+                    (kind, content.name),
+                )
+            return
+        raise RunBusy(f"{self.folder} is written to all the time.", "waiting a moment.")
+
+    def clear(self) -> None:
+        """Remove what killed writers announced and the ledger does not hold."""
+        with writing_to(self.folder), self._database.writing() as connection:
+            self._clear(connection)
+
+    def holdings(self) -> tuple[Holding, ...]:
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT kind, name, state FROM files WHERE state != 'pending' ORDER BY rowid"
+            ).fetchall()
+        return tuple(Holding(kind, name, state != "kept") for kind, name, state in rows)
+
+    def faults(self) -> list[str]:
+        """Pages that SQLite finds damaged, weights that are missing, other or still there."""
+        with self._database.reading() as connection:
+            told = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+        found = [f"{self._database.path}: {text}." for text in told if text != "ok"]
+        for held in self.holdings():
+            path = self.path(held.kind, held.name)
+            if held.disposed:
+                if path.exists():
+                    found.append(f"{path} is there, and the ledger says it was disposed of.")
+            elif not path.is_file():
+                found.append(f"{path} is missing.")
+            elif digest(path.read_bytes()) != held.name:
+                found.append(f"{path} was changed: its content does not have its hash.")
+        return found
+
+    def path(self, kind: str, name: str) -> Path:
+        """Where the file of that kind and name is."""
+        if kind == "oracle":
+            return self.folder / "oracles" / name
+        return self.folder / "weights" / f"{name}.safetensors"
+
+    def state(self, kind: str, name: str) -> str | None:
+        """What the ledger says of it: pending, kept, disposing or disposed; None: nothing."""
+        with self._database.reading() as connection:
+            return _state(connection, kind, name)
+
+    def _clear(self, connection: sqlite3.Connection) -> None:
+        gone = connection.execute(
+            "SELECT kind, name FROM files WHERE state IN ('pending', 'disposing')"
+        ).fetchall()
+        for kind, name in gone:
+            path = self.path(kind, name)
+            path.unlink(missing_ok=True)
+            for part in (_partial(path), *abandoned(path)):
+                part.unlink(missing_ok=True)
+        for folder in {self.path(kind, name).parent for kind, name in gone}:
+            if folder.is_dir():
+                flush_folder(folder)
+        connection.execute("DELETE FROM files WHERE state = 'pending'")
+        connection.execute("UPDATE files SET state = 'disposed' WHERE state = 'disposing'")
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Failures of the file system inside, as errors of the run."""
+    try:
+        yield
+    except OSError as error:
+        raise RunBroken(
+            f"Cannot write to {folder}: {error.strerror}; the state before is kept.",
+            "freeing space or granting access, then the same again.",
+        ) from error
+
+
+def _state(connection: sqlite3.Connection, kind: str, name: str) -> str | None:
+    row = connection.execute(
+        "SELECT state FROM files WHERE kind = ? AND name = ?", (kind, name)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + PARTIAL)
