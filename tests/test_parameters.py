@@ -54,9 +54,12 @@ def test_a_model_with_nothing_to_move_is_refused() -> None:
         ParameterSpace.of(mlp().model.requires_grad_(False))
 
 
-def test_mixed_types_are_refused() -> None:
-    with pytest.raises(UnsupportedModel, match="several types"):
-        ParameterSpace.of(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()))
+def test_the_vector_is_as_wide_as_the_widest_parameter_and_float32_at_least() -> None:
+    mixed = ParameterSpace.of(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()))
+    assert mixed.dtype == torch.float64
+    assert ParameterSpace.of(nn.Linear(2, 2).bfloat16()).dtype == torch.float32
+    with pytest.raises(UnsupportedModel, match="several devices"):
+        ParameterSpace.of(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).to("meta")))
 
 
 def test_weights_of_another_architecture_are_refused() -> None:

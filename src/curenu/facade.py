@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, default_collate
 
 from curenu.budgets import DATA_MEMORY
-from curenu.checks import positions_of, size_of
+from curenu.checks import check_curvature, positions_of, size_of
 from curenu.cost import Cost
 from curenu.data import Collate
 from curenu.distributed import require_same
@@ -98,6 +98,7 @@ class Unlearned:
         return self.erasure.trace
 
 
+@torch.inference_mode(False)
 def unlearn(
     model: nn.Module,
     dataset: Dataset[Any] | DataLoader[Any],
@@ -161,6 +162,7 @@ def unlearn(
     return Unlearned(_in_own_type(result, problem), unwrapped(model), risk.parameters)
 
 
+@torch.inference_mode(False)
 def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
     """Run a method on a problem whose products were compared with differences first.
 
@@ -180,7 +182,9 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         probe = torch.randn(problem.start.shape, generator=generator).to(problem.start)
         if kind == "hessian":
             few.check_twice_differentiable(problem.start, probe)
-        few.linearise(problem.start, curvature=kind, memory_budget=0)  # compares products first
+        product = few.linearise(problem.start, curvature=kind, memory_budget=0) @ probe
+        if not product.any() or not product.isfinite().all():
+            check_curvature(few.gradient(problem.start), product)
     with problem.retain.source.arithmetic():  # of solvers and metrics as well
         erasure = method(problem, generator=generator)
     if not erasure.theta.isfinite().all():

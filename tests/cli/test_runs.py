@@ -33,7 +33,7 @@ DIVERGING = ["--method", "fine-tune", "--set", "epochs=3", "--set", "learning_ra
 
 
 def run(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(word) for word in words])
 
 
 def answer(*words: str | Path) -> Any:

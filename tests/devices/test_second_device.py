@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
-from curenu import AnchoredRisk, EmpiricalRisk, TokenCrossEntropy, TrainingTime, estimate, unlearn
+from curenu import AnchoredRisk, EmpiricalRisk, TokenCrossEntropy, TrainingTime, unlearn
+from curenu.compare import estimate
 from curenu.erasure import ErasureProblem
 from curenu.methods import METHODS, CuReNU, FineTune, StoCuReNU
 from curenu.newton.tuning import Tuning
@@ -272,7 +273,7 @@ def test_an_estimate_is_made_there() -> None:
         risk = EmpiricalRisk(model, data, "cross_entropy")
         retain, forget = risk.split([1, 5])
         plan = StoCuReNU().plan(ErasureProblem(risk.start, retain, forget))
-        assert estimate.estimate(risk, plan).bytes > 0
+        assert estimate(risk, plan).bytes > 0
 
 
 WRONG: dict[str, Callable[[Tensor, Tensor], object]] = {

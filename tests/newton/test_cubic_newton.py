@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 from curenu.cubic import DescentSolver, LanczosSolver
@@ -165,7 +164,8 @@ def test_words_that_nobody_knows_are_refused() -> None:
 def test_what_was_taken_is_in_the_notes() -> None:
     assert run(StoCuReNU()).notes[:2] == ("objective anchored", "curvature gauss-newton")
     assert "K-FAC metric from 14 retained examples" in run(CuReNU(preconditioner="kfac")).notes
-    risk = EmpiricalRisk(mlp().model, mlp().dataset, functional.cross_entropy)
+    hidden = PROBLEMS["mapping"]()  # a function of the model and a batch shows no outputs
+    risk = EmpiricalRisk(hidden.model, hidden.dataset, hidden.loss)
     problem = ErasureProblem(risk.start, *risk.split(FORGET))
     notes = run(StoCuReNU(), problem).notes
     assert notes[1] == "curvature hessian"

@@ -105,12 +105,12 @@ def test_a_loss_that_sums_without_saying_so_trains_as_its_mean_does() -> None:
     torch.testing.assert_close(found[0], found[1])
 
 
-def test_training_that_diverges_says_so() -> None:
+def test_training_on_broken_data_names_the_example() -> None:
     problem = mlp()
     x = inputs(17, 4)
     x[3] = float("nan")
     data = TensorDataset(x, problem.dataset.tensors[1])  # type: ignore[attr-defined]
-    with pytest.raises(IllPosed, match="training loss"):
+    with pytest.raises(IllPosed, match="Example 3: NaN"):
         train(problem.model, data, "cross_entropy", Recipe(1, 4, 0.1), generator=generator())
 
 

@@ -293,8 +293,9 @@ class WeightedSum:
             for example in term.ids.split(1):
                 batch = self.source.batch(example)
                 with self.source.arithmetic(), torch.no_grad():
-                    outputs = self.source.wide(self.source.outputs(named, batch))
-                    if not term.head(outputs, batch).isfinite():
+                    outputs = self.source.outputs(named, batch)
+                    values = [term.head(o, batch) for o in (outputs, self.source.wide(outputs))]
+                    if not all(value.isfinite() for value in values):
                         raise IllPosed(
                             f"The loss is NaN or Inf at example {int(example)}.",
                             "a loss bounded on this data, smaller weights, or float64.",
