@@ -8,9 +8,9 @@ that only holds where it stands would show as a peak.
     python benchmarks/quality/plateau.py --smoke --out plateau.json    # digits, seconds
 
 The automatic penalty has no argument: the method takes a share of the penalty that was best for
-a step alone, a constant of `curenu.newton.adaptive`. The sweep sets that constant for the time
-of an erasure ("penalty share" below). Where a sample takes nearly all of the data there are no
-examples to set aside, the ratio test finds the penalty, and the share has no part in it.
+a step alone, `curenu.newton.tuning.Tuning.eager` ("penalty share" below). Where a sample takes
+nearly all of the data there are no examples to set aside, the ratio test finds the penalty, and the
+share has no part in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
-from unittest import mock
 
 from reference import compared, opened, parser_of, stage, weighed
 
@@ -27,7 +26,7 @@ from curenu.bench.workshop import Workshop
 from curenu.compare import Comparison, erase_parts
 from curenu.cubic import LanczosSolver
 from curenu.methods import StoCuReNU
-from curenu.newton import adaptive
+from curenu.newton.tuning import Tuning
 from curenu.report import document
 
 ERASURES = ("half of two classes", "random 10 %")
@@ -66,7 +65,7 @@ def defaults() -> Point:
         "sample_size": method.sample_size,
         PRODUCTS: method.solver.max_products,
         "max_steps": method.max_steps,
-        SHARE: vars(adaptive)["_EAGER"],
+        SHARE: method.tuning.eager,
     }
 
 
@@ -80,11 +79,12 @@ def points(*, smoke: bool) -> list[Point]:
 
 
 def method_at(point: Point) -> StoCuReNU:
-    """The method at `point`, but for the penalty's constant."""
+    """The method at `point`."""
     return StoCuReNU(
         sample_size=point["sample_size"],
         solver=LanczosSolver(max_products=point[PRODUCTS], hidden_products=0),
         max_steps=point["max_steps"],
+        tuning=Tuning(eager=point[SHARE]),
     )
 
 
@@ -93,15 +93,14 @@ def row(
 ) -> dict[str, Any]:
     """Erase at a point of the sweep and compare with the oracles."""
     point, risk = about["point"], shop.risk(shop.request(about["erasure"]), comparison.first)
-    with mock.patch.object(adaptive, "_EAGER", point[SHARE]):
-        made = erase_parts(
-            risk,
-            comparison.first,
-            [comparison.forget],
-            method_at(point),
-            [seed * 1000 + 1],  # as `curenu bench` seeds its own
-            training=comparison.task.training_time,
-        )
+    made = erase_parts(
+        risk,
+        comparison.first,
+        [comparison.forget],
+        method_at(point),
+        [seed * 1000 + 1],  # as `curenu bench` seeds its own
+        training=comparison.task.training_time,
+    )
     found = comparison.row(
         "stocurenu",
         made.model,

@@ -27,7 +27,8 @@ from curenu.bench.request import Request, draw
 from curenu.erasure import Erasure, ErasureProblem
 from curenu.errors import MissingData
 from curenu.facade import erase
-from curenu.methods import StoCuReNU, target
+from curenu.methods import StoCuReNU
+from curenu.newton import target
 from curenu.parameters import Selection
 from curenu.risks import EmpiricalRisk
 from curenu.risks.weighted_sum import WeightedSum

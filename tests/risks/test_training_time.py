@@ -152,8 +152,14 @@ def test_an_unknown_time_takes_a_share_of_the_mean_curvature(kind: str, loss: st
     assert "mean curvature" in found.note
 
 
-@pytest.mark.parametrize("seeds", [6, pytest.param(40, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("epochs", [10, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("epochs", "seeds"),
+    [
+        (10, 6),
+        pytest.param(10, 40, marks=pytest.mark.slow),
+        pytest.param(200, 40, marks=pytest.mark.slow),  # of six the deviation is too rough to bound
+    ],
+)
 def test_the_limit_of_an_unknown_time_hardly_depends_on_the_seed(seeds: int, epochs: int) -> None:
     """Stopped early, and known by heart: where labels drawn from the model are all but one."""
     task = digits()
