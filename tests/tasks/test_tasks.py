@@ -26,7 +26,7 @@ from curenu.tasks import (
     random_ids,
     train,
 )
-from tests.problems import generator, inputs, mlp
+from tests.problems import generator, inputs, mlp, regression
 
 
 def test_digits_are_split_once_and_for_all() -> None:
@@ -103,6 +103,13 @@ def test_a_loss_that_sums_without_saying_so_trains_as_its_mean_does() -> None:
         train(model, data, loss, recipe, generator=generator())
         found.append(model.weight.detach())
     torch.testing.assert_close(found[0], found[1])
+
+
+def test_training_that_diverges_says_so() -> None:
+    problem = regression()
+    recipe = Recipe(50, 4, 1e9)
+    with pytest.raises(IllPosed, match="training loss"):
+        train(problem.model, problem.dataset, "mse", recipe, generator=generator())
 
 
 def test_training_on_broken_data_names_the_example() -> None:

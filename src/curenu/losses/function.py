@@ -39,17 +39,7 @@ class FunctionOfOutputs(Form):
         return super().each(outputs, targets) if loss.ndim != 1 else loss
 
     def sum(self, outputs: Tensor, targets: Any, weights: Tensor | None = None) -> Tensor:
-        loss = self.given(outputs, targets)
-        if weights is not None:
-            if loss.ndim != 1:
-                raise UnsupportedModel(
-                    "Weights of single examples need a loss of single examples.",
-                    "a loss that returns one value per example, or one known by name.",
-                )
-            return weighted(loss, weights)
-        if loss.ndim:
-            return loss.sum()
-        return loss * len(outputs) if self.reduction == "mean" else loss
+        return _summed(self.given(outputs, targets), self.reduction, len(outputs), weights)
 
 
 @dataclass(frozen=True)
@@ -72,13 +62,18 @@ class FunctionOfModel(Form):
                 f"{size} examples give losses {list(loss.shape)}.",
                 "a `collate` that keeps every example, and a loss with one value for each.",
             )
-        if weights is not None:
-            if loss.ndim != 1:
-                raise UnsupportedModel(
-                    "Weights of single examples need a loss of single examples.",
-                    "a loss that returns one value per example.",
-                )
-            return weighted(loss, weights)
-        if loss.ndim:
-            return loss.sum()
-        return loss * size if self.reduction == "mean" else loss
+        return _summed(loss, self.reduction, size, weights)
+
+
+def _summed(loss: Tensor, reduction: Any, size: int, weights: Tensor | None) -> Tensor:
+    """Σ w_i l_i over `size` examples, `[]`, from what a user's function returned."""
+    if weights is not None:
+        if loss.ndim != 1:
+            raise UnsupportedModel(
+                "Weights of single examples need a loss of single examples.",
+                "a loss that returns one value per example, or one known by name.",
+            )
+        return weighted(loss, weights)
+    if loss.ndim:
+        return loss.sum()
+    return loss * size if reduction == "mean" else loss
