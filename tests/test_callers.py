@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from functools import partial
 from typing import Any
@@ -22,8 +23,12 @@ SIZE = 20
 X, Y = inputs(SIZE, 4).float(), classes(SIZE, 3)
 
 
+# built once: seeding the process's generator from several threads at once would mix their draws
+_NET = initialised(lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))).float()
+
+
 def net() -> nn.Module:
-    return initialised(lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))).float()
+    return copy.deepcopy(_NET)
 
 
 def asked(loss: Any = "cross_entropy", *, targets: Tensor = Y, **changes: Any) -> Tensor:

@@ -126,6 +126,9 @@ def test_sweep_and_sequences_agree_on_what_both_erase(page: ModuleType, tmp_path
     assert len(shares) == 2
     assert len(set(norms)) == len(norms)
     assert [entry["anchor"] for entry in asked["sequences"]] == ["last", "first"]
-    assert all(set(FIGURES) == set(entry["difference"]) for entry in asked["sequences"])
+    # G of accuracy is absent where the oracles answer as the first model does: no gap to close
+    assert set(figures[1]) >= {"Rf", "Rr", "Rt", "G loss"}
+    both = set(FIGURES) & set(figures[1])
+    assert all(both == set(entry["difference"]) for entry in asked["sequences"])
     assert all(request["drift"] for entry in asked["sequences"] for request in entry["requests"])
     assert "## Sequences" in page.text(tmp_path)

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-import curenu.demo
+from curenu.bench import demo_config, load_config
 from curenu.cli import app
-from curenu.demo import choose_task, methods_for
-from curenu.errors import IllPosed
-from curenu.methods import CuReNU, FineTune, PseudoInverseNewton, StoCuReNU
+from curenu.methods import FineTune, StoCuReNU
 from curenu.report import COLUMNS
 from curenu.runs.session import Session
 
@@ -124,58 +122,35 @@ def test_evaluations_that_cannot_be_meant_are_refused(folder: Path, tmp_path: Pa
     assert "Nothing has been erased" in run("evaluate", fresh).stderr
 
 
-def test_the_demo_compares_five_methods(tmp_path: Path) -> None:
-    result = run("demo", "--task", "digits", "--quick", "--out", tmp_path / "out", "--json")
-    assert result.exit_code == 0, result.output
-    results = json.loads(result.stdout)
-    rows = {row["name"]: row for row in results["rows"]}
-    assert list(rows) == ["do nothing", "oracle (retrained)", *methods_for(2410)]
-    assert rows["CuReNU"]["trace"][0]["damping"] > 0
-    assert rows["StoCuReNU"]["products"] > 0
-    assert all(row["findings"] for row in rows.values())
-    assert json.loads((tmp_path / "out" / "results.json").read_text()) == results
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("<svg") == 3
-    assert "digits (as asked)" in result.stderr
-
-
-class Fails:
-    """A method that cannot."""
-
-    def plan(self, problem: Any) -> Any:
-        return FineTune().plan(problem)
-
-    def __call__(self, problem: Any, *, generator: Any) -> Any:
-        raise IllPosed("The step is not finite.", "another method.")
-
-
-def test_a_method_that_fails_is_a_row_with_its_reason(
+def test_the_demo_is_a_benchmark_with_a_table_and_a_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curenu.demo, "methods_for", lambda *_, **__: {"Bad one": Fails()})
-    result = run("demo", "--task", "digits", "--out", tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    out = tmp_path / "out"
+    result = run("demo", "--task", "digits", "--quick", "--jobs", "1", "--out", out)
     assert result.exit_code == 0, result.output
-    assert "Bad one failed: The step is not finite. Try: another method." in result.stdout
+    assert "digits (as asked)" in result.stderr
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    results = json.loads((out / "results.json").read_text())
+    assert list(results["requests"]) == ["one example", "random 1 %"]
+    assert [results["requests"][name]["erased"] for name in results["requests"]] == [1, 14]
+    methods = [method.title for method in load_config("demo")[1].methods]
+    for name in ("do nothing", "oracle (retrained)", *methods):
+        assert result.stdout.count(f"{name} ") >= 2
+    assert result.stdout.count("stocurenu: its outputs on what was erased") == 2
+    again = run("demo", "--task", "digits", "--quick", "--jobs", "1", "--out", out, "--json")
+    assert json.loads(again.stdout)["cells"] == results["cells"]
+    assert (out / "report.html").read_text().count("<svg") >= 2
 
 
 def test_the_demo_says_which_data_it_takes_and_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CURENU_FASHION_MNIST", str(tmp_path))
-    task, why = choose_task()
-    assert task.name == "digits"
+    config, why = demo_config("demo")
+    assert config.task.name == "digits"
     assert "was not found" in why
     assert run("demo", "--task", "fashion-mnist", "--out", tmp_path / "out").exit_code == 3
     assert run("demo", "--task", "nothing", "--out", tmp_path / "out").exit_code == 2
     (tmp_path / "file").write_text("")
     assert run("demo", "--out", tmp_path / "file").exit_code == 2
-
-
-def test_small_networks_get_the_exact_baselines() -> None:
-    assert methods_for(2410)["pseudo-inverse Newton"] == PseudoInverseNewton(
-        max_products=None, hvp_size=curenu.demo.SAMPLE
-    )
-    large = methods_for(20490)["pseudo-inverse Newton"]
-    assert isinstance(large, PseudoInverseNewton)
-    assert large.max_products == curenu.demo.PRODUCTS
-    assert isinstance(methods_for(20490)["CuReNU"], CuReNU)

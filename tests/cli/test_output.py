@@ -257,7 +257,9 @@ def test_a_result_that_nobody_can_read_is_a_failure_only_if_nothing_was_done(
 def test_an_interrupt_while_it_starts_is_one_line(tmp_path: Path, module: str) -> None:
     """A module that interrupts whoever imports it, in place of one that takes long to import."""
     (tmp_path / f"{module}.py").write_text(
-        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background\n"
+        "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,43 +12,61 @@ from typer.testing import CliRunner
 
 from curenu.cli import app
 from curenu.errors import MissingData
+from curenu.status import Status
 from curenu.tasks import find_fashion_mnist
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def demo(folder: Path, *words: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Cells of a run of the demo on few images, by erasure and method."""
     try:
         find_fashion_mnist()
     except MissingData as missing:
         pytest.skip(str(missing))
-    folder = tmp_path_factory.mktemp("demo")
-    result = CliRunner().invoke(app, ["demo", "--out", str(folder), "--json"])
+    asked = ["demo", *words, "--out", str(folder), "--examples", "4000", "--jobs", "1", "--json"]
+    result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
-    return {row["name"]: row for row in json.loads(result.stdout)["rows"]}
+    cells = json.loads(result.stdout)["cells"]
+    assert not [cell["failed"] for cell in cells if "failed" in cell]
+    return {(cell["erasure"], cell["method"]): cell for cell in cells}
 
 
-def jsd(row: dict[str, Any]) -> tuple[float, float]:
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    cells = demo(tmp_path_factory.mktemp("all"), "--all")
+    return {method: cell for (_, method), cell in cells.items()}
+
+
+def jsd(cell: dict[str, Any]) -> tuple[float, float]:
     """Divergence from the oracles on the forget set, and the oracles' own."""
-    (found,) = (f for f in row["findings"] if f["name"] == "JSD f")
+    (found,) = (f for f in cell["findings"] if f["name"] == "JSD f")
     return found["value"], found["reference"]
 
 
-@pytest.mark.parametrize(("method", "share"), [("CuReNU", 0.1), ("StoCuReNU", 0.3)])
+@pytest.mark.parametrize(("method", "share"), [("curenu", 0.1), ("stocurenu", 0.3)])
 def test_cubic_updates_are_small_and_halve_the_excess_divergence(
-    rows: dict[str, Any], method: str, share: float
+    classes: dict[str, dict[str, Any]], method: str, share: float
 ) -> None:
-    nothing, floor = jsd(rows["do nothing"])
-    reached, _ = jsd(rows[method])
+    nothing, floor = jsd(classes["do nothing"])
+    reached, _ = jsd(classes[method])
     assert reached - floor <= 0.5 * (nothing - floor)
-    assert 0 < rows[method]["update_norm"] < share * rows["oracle (retrained)"]["update_norm"]
-    assert all(step["damping"] > 0 for step in rows[method]["trace"])
+    assert 0 < classes[method]["update_norm"] < share * classes["oracle (retrained)"]["update_norm"]
+    assert all(step["damping"] > 0 for step in classes[method]["trace"])
 
 
-@pytest.mark.parametrize("method", ["pseudo-inverse Newton", "damped Newton"])
-def test_newton_steps_are_shown_as_long_as_they_are(rows: dict[str, Any], method: str) -> None:
-    long = float(rows[method]["update_norm"])
+@pytest.mark.parametrize("method", ["pseudo-inverse-newton", "damped-newton"])
+def test_newton_steps_are_shown_as_long_as_they_are(
+    classes: dict[str, dict[str, Any]], method: str
+) -> None:
+    long = float(classes[method]["update_norm"])
     assert math.isfinite(long)
-    assert long > 3 * rows["CuReNU"]["update_norm"]
-    assert jsd(rows[method])[0] > jsd(rows["do nothing"])[0]  # worse than doing nothing
+    assert long > 3 * classes["curenu"]["update_norm"]
+    assert jsd(classes[method])[0] > jsd(classes["do nothing"])[0]  # worse than doing nothing
+
+
+def test_one_image_and_a_hundredth_move_the_network(tmp_path: Path) -> None:
+    cells = demo(tmp_path)
+    for erasure in ("one example", "random 1 %"):
+        assert cells[erasure, "stocurenu"]["update_norm"] > 0
+        assert Status[cells[erasure, "stocurenu"]["status"]].ok

@@ -164,7 +164,12 @@ def test_the_default_erasure_is_that_of_the_processor() -> None:
         assert torch.equal(found.theta.cpu(), alone)
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = ("cnn", "mlp", "language", "bfloat16 model")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
 def test_an_erasure_of_one_step_is_that_of_the_processor(name: str) -> None:
     alone = result(CASES[name](), method=SHORT).theta
     with second_device() as device:

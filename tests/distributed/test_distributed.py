@@ -135,7 +135,8 @@ def test_the_first_process_alone_writes_and_all_have_the_same_run(
         assert gap <= 1e-4 * tensor.norm(), name  # float32, through four steps
 
 
-@pytest.mark.parametrize("fault", ["killed", pytest.param("silent", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["killed", "silent"])
 def test_a_failed_process_ends_the_run_with_what_was_granted_kept(
     one: tuple[Path, dict[str, Any]], tmp_path: Path, fault: str
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_failed_process_ends_the_run_with_what_was_granted_kept(
     assert [r.request for r in Session.open(tmp_path / "run").records] == ["letter"]
 
 
+@pytest.mark.slow
 def test_the_command_runs_under_torchrun(one: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     shutil.copytree(one[0] / "run", tmp_path / "run")
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]

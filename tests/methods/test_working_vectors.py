@@ -61,10 +61,20 @@ def live_vectors(size: int, method: StoCuReNU) -> int:
 TWO_PASS = LanczosSolver(max_products=12, tolerance=0.0, memory_budget=0)
 
 
+SHORT, DESCENT = LanczosSolver(max_products=6, tolerance=0.0), DescentSolver()
+
+
 @pytest.mark.parametrize(
-    "solver", [TWO_PASS, LanczosSolver(max_products=6, tolerance=0.0), DescentSolver()]
+    ("solver", "aim"),
+    [
+        (TWO_PASS, "retain"),
+        (SHORT, "retain"),
+        (DESCENT, "retain"),
+        (SHORT, "anchored"),
+        pytest.param(TWO_PASS, "anchored", marks=pytest.mark.slow),
+        pytest.param(DESCENT, "anchored", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("aim", ["retain", "anchored"])
 def test_working_vectors_do_not_depend_on_the_data_size(solver: Any, aim: Any) -> None:
     method = StoCuReNU(
         objective=aim, solver=solver, preconditioner="none", sample_size=16, max_steps=2

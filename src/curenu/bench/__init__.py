@@ -7,10 +7,12 @@ from typing import Any
 
 from curenu.atomic import replace_file
 from curenu.bench.config import Config, load_config, shipped
+from curenu.bench.demo import demo_config
 from curenu.bench.page import page
 from curenu.bench.runner import RESULTS, run
 from curenu.bench.summary import Figure, Line, lines_of
 from curenu.bench.tables import BRIEF, csv_table, markdown
+from curenu.bench.verdict import verdict
 
 __all__ = [
     "BRIEF",
@@ -19,6 +21,7 @@ __all__ = [
     "Figure",
     "Line",
     "csv_table",
+    "demo_config",
     "lines_of",
     "load_config",
     "markdown",
@@ -26,6 +29,7 @@ __all__ = [
     "report",
     "run",
     "shipped",
+    "verdict",
 ]
 
 

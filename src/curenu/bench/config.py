@@ -44,7 +44,8 @@ class TaskConfig(_Part):
 class ErasureConfig(_Part):
     """Which examples go: at random, of classes, mislabelled, or of whole groups (people).
 
-    `share` is of the training set, or of each class; `count` a number of groups. With
+    `share` is of the training set, or of each class; `count` a number of groups, or of examples
+    drawn at random. With
     `rounds` above 1 the request comes in so many parts, one after the other. `methods` are
     the titles of those that are asked, all if none is named.
     """
@@ -61,14 +62,20 @@ class ErasureConfig(_Part):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         needed = {
-            "random": self.share,
+            "random": self.share or self.count,
             "mislabelled": self.share,
             "classes": self.share if self.classes else None,
             "groups": self.count,
         }[self.kind]
         if needed is None:
-            words = {"classes": "`classes` and `share`", "groups": "`count`"}
+            words = {
+                "classes": "`classes` and `share`",
+                "groups": "`count`",
+                "random": "`share` or `count`",
+            }
             raise ValueError(f"kind {self.kind!r} needs {words.get(self.kind, '`share`')}")
+        if self.share and self.count:
+            raise ValueError("`share` and `count` of one erasure")
         return self
 
 

@@ -43,7 +43,7 @@ def draw(task: Task, erasure: ErasureConfig, *, validation: bool = False) -> Req
         return _classes(task, erasure, generator, shift=int(validation))
     if erasure.kind == "groups":
         return _groups(task, erasure, generator)
-    share = erasure.share or 0.0
+    share = erasure.share or (erasure.count or 0) / size_of(task.train)
     gone = random_ids(task, share, generator)
     if erasure.kind == "mislabelled":
         task = _spoilt(task, gone, generator)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from curenu.cli.choice import complete_task
-from curenu.cli.console import keeping, note, print_json, progress_bar, settle
-from curenu.cli.files import check_place, make_folder, write_text
+from curenu.cli.console import keeping, note, print_json, progress_bar, say, settle
+from curenu.cli.files import check_place, make_folder
 
 __all__ = ["demo"]
 
@@ -26,33 +26,43 @@ def demo(
     examples: Annotated[
         int | None, typer.Option(min=100, help="Use only so many training examples.")
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Nine tenths of two classes by more methods; longer.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("curenu-demo"),
-    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes of one thread; two if there are cores.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Show only that all of it runs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
-    """Train, erase 90 % of two classes by five methods, and compare with retraining.
+    """Train, erase one example and a random hundredth by four methods, compare with retraining.
 
+    It is the benchmark `demo` (with --all, `demo-all`): the same command goes on where it was.
     Example: curenu demo --task digits --out report
     """
-    from curenu.cli.table import print_comparison
-    from curenu.demo import choose_task, run_demo
-    from curenu.networks import Networks
-    from curenu.report import document
+    from curenu.bench import demo_config, lines_of, report, run, verdict
+    from curenu.cli.table import print_brief
+    from curenu.distributed import require_one_process
 
-    chosen, which = choose_task(task, examples=examples, quick=quick)
+    require_one_process("`curenu demo`, which has --jobs,")
+    name = "demo-all" if everything else "demo"
+    config, which = demo_config(name, task, examples=examples, quick=quick)
     make_folder(out)
     check_place(out / "report.html")
     note(which)
-    networks = Networks.in_folder(out / "networks", chosen, chosen.name)
-    with keeping(lambda: f"networks that were trained are kept in {out / 'networks'}"):
-        found = run_demo(networks, progress_bar, seed=seed, quick=quick)
-    results = document(found.rows, found.report.facts | {"seed": seed, "choice": which})
-    write_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
-    write_text(out / "report.html", found.report.html())
+    processes = jobs or min(2, os.cpu_count() or 1)
+    kept = f"what was finished is kept in {out}: the same command goes on there"
+    with keeping(lambda: kept):
+        results = run(config, name, out, out / "networks", jobs=processes, stage=progress_bar)
+    report(results, out)
     settle()
     if as_json:
         print_json(results)
-        return
-    print_comparison(found.rows, f"{which} Erased {found.report.facts['erased']}.")
+    else:
+        print_brief(results)
+        lines = lines_of(results)
+        for erasure in results["requests"]:
+            own = [line for line in lines if line.erasure == erasure]
+            say(f"{erasure}. {verdict(own, config.methods[0].title)}")
     note(f"report: {out / 'report.html'}")

@@ -8,10 +8,11 @@ from typing import Any
 from curenu.bench.summary import lines_of
 from curenu.bench.tables import cells_of, shown
 from curenu.cli.console import say, say_table, stdout
-from curenu.report import Row, cells, columns_for
+from curenu.report import Row, cells, columns_for, columns_of, number
 
-__all__ = ["print_comparison", "print_lines"]
+__all__ = ["print_brief", "print_comparison", "print_lines"]
 
+_BRIEF = columns_of("Rf", "G loss", "RMIA AUC", "TA", "ratio")
 _MARGIN = 3  # what a column's border and padding take
 
 
@@ -34,6 +35,25 @@ def print_lines(results: dict[str, Any]) -> None:
         for line in rows:
             for reason in line.failed:
                 say(f"{line.method} failed: {reason}")
+
+
+def print_brief(results: dict[str, Any]) -> None:
+    """A table an erasure of six columns at most, which fits 80 characters, and what they mean."""
+    lines = lines_of(results)
+    columns = shown(lines, _BRIEF)
+    for erasure in results["requests"]:
+        rows = [line for line in lines if line.erasure == erasure]
+        figures = [[line.figures.get(column.figure) for column in columns] for line in rows]
+        texts = [
+            [line.method, *("–" if f is None else number(f.mean, 2) for f in own)]
+            for line, own in zip(rows, figures, strict=True)
+        ]
+        say_table(["method", *(c.heading for c in columns)], texts, title=erasure, numbers=True)
+        for line in rows:
+            for reason in line.failed:
+                say(f"{line.method} failed: {reason}")
+    for column in columns:
+        say(f"{column.heading}: {column.meaning}")
 
 
 def _say(headings: list[str], lines: list[list[str]], title: str) -> None:

@@ -12,10 +12,9 @@ import numpy as np
 from torch import nn
 
 from curenu.audits import Finding, Split
-from curenu.compare.erasing import Erased
 from curenu.compare.membership import membership
 from curenu.compare.references import References, mean_findings
-from curenu.errors import BadRequest, CurenuError
+from curenu.errors import BadRequest
 from curenu.networks import TrainedNetwork, split_of
 from curenu.report import Row
 from curenu.tasks import Task
@@ -92,23 +91,6 @@ class Comparison:
             ratio=seconds / self.references.seconds,
             **others,
         )
-
-    def erased_row(self, name: str, erase: Callable[[], Erased]) -> Row:
-        """The row of what `erase` gives; an error of the package is a row with its reason."""
-        try:
-            made = erase()
-            return self.row(
-                name,
-                made.model,
-                made.cost.seconds,
-                damping=made.damping,
-                products=made.cost.hvps,
-                examples=made.cost.examples,
-                status=str(made.results[-1].status),
-                trace=made.trace,
-            )
-        except CurenuError as error:
-            return Row(name, status=f"failed: {error}")
 
     def _findings(self, found: Split) -> tuple[Finding, ...]:
         closeness = self.references.findings(found, self.before)

@@ -40,21 +40,26 @@ def estimate(risk: EmpiricalRisk, plan: Plan) -> Estimate:
     method that stops early takes less, a busy machine more; a factor of two either way is
     common. Memory above that of the loaded model and data: `plan.vectors`, float64 matrices,
     the graphs kept between products, and the most that is alive while one micro-batch is
-    worked on, as counted, not guessed.
+    worked on, as counted, not guessed; or what the check of the products takes, if that is more.
     """
     theta = risk.start
     generator = torch.Generator().manual_seed(0)
     count = min(risk.source.micro_batch_size, risk.size)
     few = risk.sample(count, generator)
     probe = torch.randn(theta.shape, generator=generator).to(theta)
-    if plan.curvature:
-        kept = few.linearise(theta)
+    checked, kind = 0, plan.curvature
+    if kind:
+        # the first of its kind compares products with differences, which holds vectors of its own
+        checked = _Alive.most(lambda: few.linearise(theta, curvature=kind))
+        kept = few.linearise(theta, curvature=kind)
         per_batch = _seconds(lambda: kept @ probe)
-        graphs = _Alive.most(lambda: few.linearise(theta, memory_budget=0) @ probe)
+        graphs = _Alive.after_first(
+            lambda: few.linearise(theta, curvature=kind, memory_budget=0) @ probe
+        )
         graphs += _kept(few, plan, risk.size, count)
     else:
         per_batch = _seconds(lambda: few.gradient(theta))
-        graphs = _Alive.most(lambda: few.gradient(theta))
+        graphs = _Alive.after_first(lambda: few.gradient(theta))
     forward = _seconds(lambda: few.value(theta)) if plan.forward else 0.0
     heavy = plan.examples - plan.forward
     seconds = (per_batch * heavy + forward * plan.forward) / count
@@ -64,7 +69,7 @@ def estimate(risk: EmpiricalRisk, plan: Plan) -> Estimate:
         seconds += _seconds(lambda: torch.linalg.eigh(symmetric)) * (len(theta) / _SMALL) ** 3
     vectors = plan.vectors * len(theta) * theta.element_size()
     matrices = plan.matrices * 8 * len(theta) ** 2
-    return Estimate(seconds, vectors + matrices + graphs)
+    return Estimate(seconds, max(checked, vectors + matrices + graphs))
 
 
 def _kept(few: EmpiricalRisk, plan: Plan, size: int, count: int) -> int:
@@ -73,7 +78,8 @@ def _kept(few: EmpiricalRisk, plan: Plan, size: int, count: int) -> int:
     if examples == 0:
         return 0
     limit = GRAPH_MEMORY if plan.graphs is None else plan.graphs
-    held = few.linearise(few.start, memory_budget=GRAPH_MEMORY)
+    kind = plan.curvature or "hessian"
+    held = few.linearise(few.start, curvature=kind, memory_budget=GRAPH_MEMORY)
     graph = graph_bytes(lambda: held.gradient)
     return min(limit, graph * -(-examples // count))
 
@@ -89,10 +95,15 @@ class _Alive(TorchDispatchMode):
     @classmethod
     def most(cls, work: Callable[[], object]) -> int:
         """The most bytes alive at once while `work` ran."""
-        work()  # what is made once and kept is no part of it
         with cls() as counted:
             work()
         return counted.peak
+
+    @classmethod
+    def after_first(cls, work: Callable[[], object]) -> int:
+        """The same of a second run: what is made once and kept is no part of it."""
+        work()
+        return cls.most(work)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None

@@ -35,7 +35,8 @@ _COLUMNS = (
     Column("Rt", "Rt", "The same on the test set."),
     Column("G acc", "G accuracy", "Part of the gap in forget accuracy between trained model and "
            "oracles that was closed; 1 is all, below 0 is further away than before."),
-    Column("G loss", "G loss", "The same for the mean loss on the forget set."),
+    Column("G loss", "G loss", "Part of the gap in mean loss on the forget set that was closed; 1 "
+           "is all, below 0 is further away than before."),
     Column("G margin", "G margin", "The same for the mean log odds."),
     Column("FA", "FA", "Accuracy on the forget set; aim at the oracle's, not at zero.", 3),
     Column("RA", "RA", "Accuracy on the retain set.", 3),

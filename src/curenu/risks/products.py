@@ -132,12 +132,9 @@ def _right(
 
         def wanted(step: float) -> Tensor:
             ends = (shadow.gradient(theta + s * step * along) for s in (1.0, -1.0))
-            return (next(ends) - next(ends)) / (2 * step)
+            return next(ends).sub_(next(ends)).div_(2 * step)
 
-        turned = along.flip(0)
-        image = _product(shadow, theta, turned, kind, forward)
-        skew = abs(float(turned @ found) - float(along @ image))
-        if skew > _SYMMETRIC * size + slack:
+        if _skew(shadow, theta, along, forward, found) > _SYMMETRIC * size + slack:
             return False
     else:
         slack = 1e-12
@@ -147,9 +144,16 @@ def _right(
 
     scale = max(1.0, float(theta.norm()))
     return any(
-        float((wanted(step * scale) - found).norm()) <= _CLOSE * size + slack / step
+        float(wanted(step * scale).sub_(found).norm()) <= _CLOSE * size + slack / step
         for step in _STEPS
     )
+
+
+def _skew(shadow: WeightedSum, theta: Tensor, along: Tensor, forward: bool, found: Tensor) -> float:
+    """|wᵀHv − vᵀHw| for v = `along`, w = v backwards; `found` is Hv."""
+    turned = along.flip(0)
+    image = _product(shadow, theta, turned, "hessian", forward)
+    return abs(float(turned @ found) - float(along @ image))
 
 
 def _product(
