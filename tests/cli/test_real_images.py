@@ -24,7 +24,7 @@ def demo(folder: Path, *words: str) -> dict[tuple[str, str], dict[str, Any]]:
         find_fashion_mnist()
     except MissingData as missing:
         pytest.skip(str(missing))
-    asked = ["demo", *words, "--out", str(folder), "--examples", "4000", "--jobs", "1", "--json"]
+    asked = ["demo", *words, "--out", str(folder), "--examples", "2500", "--jobs", "1", "--json"]
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
     cells = json.loads(result.stdout)["cells"]

@@ -110,7 +110,13 @@ def test_the_default_reaches_the_retrained_model(trained) -> None:
     assert torch.linalg.vector_norm(theta - oracle) < 1e-6 * torch.linalg.vector_norm(oracle)
 
 
-CASES = [("curenu", 300), ("stocurenu", 300), ("curenu", 3000), ("stocurenu", 1500)]
+CASES = [
+    ("curenu", 300),
+    ("stocurenu", 300),
+    ("curenu", 3000),
+    ("stocurenu", 1500),
+    ("stocurenu", 6000),
+]
 
 
 @pytest.mark.parametrize(("method", "size"), CASES)

@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 from curenu.cubic import DescentSolver, LanczosSolver
 from curenu.erasure import ErasureProblem
 from curenu.methods import StoCuReNU
-from curenu.risks import EmpiricalRisk
+from curenu.risks import EmpiricalRisk, TrainingTime
 from tests.problems import classes, generator, initialised, inputs
 
 
@@ -51,7 +51,8 @@ def live_vectors(size: int, method: StoCuReNU) -> int:
     data = TensorDataset(inputs(size, 40).float(), classes(size, 3))
     risk = EmpiricalRisk(model.float(), data, "cross_entropy", micro_batch_size=8)
     retain, forget = risk.split(range(40))  # more than any sample of them
-    problem = ErasureProblem(risk.start, retain, forget)
+    # short enough a training that no sample has to grow, in whose rounds one more vector lives
+    problem = ErasureProblem(risk.start, retain, forget, training=TrainingTime(0.5))
     gc.collect()
     with LiveVectors(risk.dimension, 4) as live:
         method(problem, generator=generator())

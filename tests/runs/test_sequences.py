@@ -22,7 +22,7 @@ STEP = StoCuReNU(max_steps=1, sample_size=64)
 def test_anchored_at_the_first_model_a_request_takes_all_that_went_before(folder: Path) -> None:
     session = Session.open(folder)
     first = vector(session.model)
-    session.unlearn(range(20), STEP)
+    assert session.unlearn(range(20), CuReNU(max_steps=1)).record.granted
     asked = session.prepare(range(20, 30), STEP, anchor="first")
     assert asked.problem.forget.ids.tolist() == list(range(30))
     assert asked.problem.retain.size == SIZE - 30

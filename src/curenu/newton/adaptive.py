@@ -136,15 +136,15 @@ class Judge:
             torch.add(theta, step, alpha=0.5**halvings, out=point)
         return point
 
-    def draw_back(self, start: Tensor, end: Tensor, fall: float) -> tuple[Tensor, float]:
+    def draw_back(self, start: Tensor, end: Tensor) -> tuple[Tensor, float]:
         """(a point on the way from `start` to `end`, its share of the way).
 
-        The farthest of a few at which the objective, `fall` lower at the end than at the
-        start, falls by half of what it does at the best of them. What a step brings grows with
+        The farthest of a few at which the objective falls by half of what it does at the best
+        of them. What a step brings grows with
         its length, what its noise costs with the square: the last part of a way may bring
         nothing.
         """
-        falls = {1.0: fall}
+        falls = {1.0: max(0.0, self.before - self._value(end))}
         for share in self.tuning.back:
             falls[share] = self.before - self._value(torch.lerp(start, end, share))
         share = next(

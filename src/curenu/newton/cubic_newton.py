@@ -10,7 +10,7 @@ from torch import Tensor
 
 from curenu.autodiff import Kind
 from curenu.budgets import BASIS_MEMORY, LEAST_BASIS, Memory
-from curenu.cubic import CubicModel, CubicSolver
+from curenu.cubic import CubicModel, CubicSolver, LanczosSolver
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
 from curenu.errors import BadRequest
 from curenu.newton.adaptive import (
@@ -127,6 +127,13 @@ class CubicNewton:
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Upper bound of the work on the first sample: all products, two values a step."""
+        own = self._plan(problem)
+        if self._judged and problem.training.total is None:
+            other = self._to_the_minimum()._plan(problem)
+            return other if other.examples > own.examples else own
+        return own
+
+    def _plan(self, problem: ErasureProblem) -> Plan:
         retain, forget = problem.retain.size, problem.forget.size
         size = min(self.sample_size or retain, retain)
         products = min(self.hvp_size or size, retain)
@@ -179,11 +186,37 @@ class CubicNewton:
                 generator,
                 self.memory,
             )
-            found = self._tried(problem, target, generator)
+            loop = self._to_the_minimum() if target.converged and self._judged else self
+            found = loop._tried(problem, target, generator)
             certificate = self._certify(target.objective, found, generator)
         notes = (*target.notes, *found.notes)
         warm = found.first if self.penalty == "auto" and found.status.ok else None
         return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes, warm)
+
+    @property
+    def _judged(self) -> bool:
+        """Whether steps are sampled, and judged on examples set aside."""
+        sampled = self.sample_size is not None and self.hvp_size is None
+        return sampled and self.objective == "anchored" and self.penalty == "auto"
+
+    def _to_the_minimum(self) -> CubicNewton:
+        """The same with every example in value and gradient, a sample in the products alone.
+
+        A sampled gradient leaves its noise in the result; with an exact one the noise of the
+        products only slows the steps down, and the minimum is reached.
+        """
+        solver = self.solver
+        if isinstance(solver, LanczosSolver):
+            solver = replace(solver, max_products=self.tuning.endless_products)
+        return replace(
+            self,
+            solver=solver,
+            sample_size=None,
+            hvp_size=self.sample_size,
+            average=0.0,
+            max_steps=max(self.max_steps, self.tuning.endless_steps),
+            tolerance=max(self.tolerance, self.tuning.endless_tolerance),
+        )
 
     def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> _Found:
         """The result on samples large enough that it is one on examples set aside, too."""
@@ -195,16 +228,17 @@ class CubicNewton:
         rest, held = objective.hold_out(apart, generator)
         target = replace(target, objective=rest)
         before = float(held.value(problem.start))
+        few = held.sample(-(-held.size // self.tuning.glanced), generator)
+        few_before = float(few.value(problem.start)) if few is not held else before
         trace: tuple[StepRecord, ...] = ()
         while True:
-            judge = Judge(target.coordinates.view(held), before, self.tuning)
+            judge = Judge(target.coordinates.view(few), few_before, self.tuning)
             found = self._iterate(problem, target, size, generator, judge)
             trace += found.trace
             after, rounding = held.measure(found.theta)
             if float(after) <= before + self.tuning.certain * rounding:
-                fall = max(0.0, before - float(after))
-                aside = Judge(held, before, self.tuning)
-                theta, share = aside.draw_back(problem.start, found.theta, fall)
+                aside = Judge(few, few_before, self.tuning)
+                theta, share = aside.draw_back(problem.start, found.theta)
                 grown = () if size == self.sample_size else (f"samples grown to {size}",)
                 drawn = () if share == 1.0 else (f"drawn back to {share:.0%} of the way",)
                 return replace(found, theta=theta, trace=trace, notes=grown + drawn)

@@ -33,12 +33,17 @@ Preconditioner = Literal["auto", "kfac", "none"]
 
 @dataclass(frozen=True)
 class Target:
-    """The objective, the curvature of its models, the coordinates of its steps; in words too."""
+    """The objective, the curvature of its models, the coordinates of its steps; in words too.
+
+    `converged`: theta0 was found to minimise the training objective, so the oracle is a minimiser
+    too, and the minimum is the aim.
+    """
 
     objective: Objective
     curvature: Kind
     coordinates: Coordinates
     notes: tuple[str, ...]
+    converged: bool = False
 
 
 def check_words(aim: str, curvature: str, preconditioner: str) -> None:
@@ -70,16 +75,17 @@ def aim_at(
     kind = kind_of(problem, aim, curvature)
     metric, why = _metric(problem, preconditioner, tuning, generator)
     objective: Objective = problem.retain
+    converged = False
     limited: tuple[str, ...] = ()
     if aim == "anchored":
         limit = problem.limit(generator)
         objective = problem.anchored(limit, memory_budget=memory.outputs)
-        limited = (limit.note,)
+        limited, converged = (limit.note,), limit.converged
     notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why, *limited)
     size = problem.retain.source.measured.get("micro-batch size")
     timed = () if size is None else (f"micro-batches of {size}, the fastest here",)
     notes += precision_notes(problem, kind) + timed
-    return Target(objective, kind, Coordinates(problem.start, metric), notes)
+    return Target(objective, kind, Coordinates(problem.start, metric), notes, converged)
 
 
 def kind_of(problem: ErasureProblem, aim: Aim, curvature: Curvature) -> Kind:

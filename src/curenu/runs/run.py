@@ -14,7 +14,7 @@ from curenu.parameters import Selection
 from curenu.risks import EmpiricalRisk
 from curenu.runs.evidence import Head, Line, RequestRecord, record_of
 from curenu.runs.ledger import RESTORE, Ledger
-from curenu.runs.reading import take
+from curenu.runs.reading import take, uncollected
 from curenu.runs.records import Named, canonical, digest
 from curenu.runs.store import RunStore
 from curenu.runs.task_source import hashes_of
@@ -55,6 +55,11 @@ class Run:
     @property
     def ledger(self) -> Ledger:
         """What all records add up to now."""
+        with uncollected():
+            self._take_new()
+        return self._ledger
+
+    def _take_new(self) -> None:
         lines = self.store.lines(max(self._ledger.head.number, 0))
         if self._ledger.head.number >= 0:
             if not lines or lines[0].hash != self._ledger.head.hash:
@@ -67,7 +72,6 @@ class Run:
         if any('"forgot":true' in line.body for line in lines):
             self._ledger, lines = Ledger(), self.store.lines()
         take(self._ledger, lines, self.id_of)
-        return self._ledger
 
     @property
     def head(self) -> Head:

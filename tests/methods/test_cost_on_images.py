@@ -1,0 +1,48 @@
+"""What a default erasure of 600 of 6,000 images passes and reads: the figures of the docs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from torch.utils.data import Dataset
+
+import curenu
+from curenu.errors import MissingData
+from curenu.tasks import load_task
+
+pytestmark = pytest.mark.slow
+
+
+class Counted(Dataset[Any]):
+    """Counts how often an item is read."""
+
+    def __init__(self, data: Any) -> None:
+        self.data, self.reads = data, 0
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Any:
+        self.reads += 1
+        return self.data[index]
+
+
+def test_it_passes_and_reads_few_examples() -> None:
+    try:
+        task = load_task("fashion-mnist", examples=6000, epochs=3)
+    except MissingData as missing:
+        pytest.skip(str(missing))
+    data = Counted(task.train)
+    result = curenu.unlearn(
+        task.train_model(0),
+        data,
+        task.loss,
+        forget=range(0, 6000, 10),
+        weight_decay=task.recipe.weight_decay,
+        training=task.training_time,
+    )
+    assert result.status.ok
+    assert len(result.trace) == 7  # samples had not to grow
+    assert result.cost.examples <= 72_000
+    assert data.reads <= 16_000
