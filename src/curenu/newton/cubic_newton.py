@@ -20,6 +20,7 @@ from curenu.newton.adaptive import (
     accept,
     first_penalty,
 )
+from curenu.newton.iterates import Draw, Found, TailMean
 from curenu.newton.precision import precision_examples
 from curenu.newton.target import (
     Aim,
@@ -31,57 +32,11 @@ from curenu.newton.target import (
     kind_of,
 )
 from curenu.newton.tuning import Tuning
-from curenu.operators import Coordinates, extreme_eigenvalues, kept_vectors, length
+from curenu.operators import extreme_eigenvalues, kept_vectors, length
 from curenu.risks import AnchoredRisk, Objective
 from curenu.status import Status
 
 __all__ = ["CubicNewton"]
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """The examples of one outer step: for value and gradient, and for products."""
-
-    gradient: Objective
-    curvature: Objective
-
-    def seen(self, coordinates: Coordinates) -> _Draw:
-        """The same examples as functions of the coordinates."""
-        first = coordinates.view(self.gradient)
-        same = self.gradient is self.curvature
-        return _Draw(first, first if same else coordinates.view(self.curvature))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Where the steps of one sample size led."""
-
-    theta: Tensor
-    status: Status
-    trace: tuple[StepRecord, ...]
-    penalty: float | None
-    first: float | None  # the penalty settled on at the first step, the next request's start
-    notes: tuple[str, ...] = ()
-
-
-class _TailMean:
-    """The mean of the iterates after the first so many, less noisy than the last of them."""
-
-    def __init__(self, skip: int) -> None:
-        self._skip, self._count = skip, 0
-        self._mean: Tensor | None = None
-
-    def add(self, t: Tensor) -> None:
-        self._count += 1
-        beyond = self._count - self._skip
-        if beyond == 1:
-            self._mean = t.clone()
-        elif self._mean is not None:
-            self._mean.lerp_(t, 1.0 / beyond)
-
-    def of(self, last: Tensor) -> Tensor:
-        """The mean; the last iterate when there is nothing to average."""
-        return last if self._mean is None else self._mean
 
 
 @dataclass(frozen=True)
@@ -218,7 +173,7 @@ class CubicNewton:
             tolerance=max(self.tolerance, self.tuning.endless_tolerance),
         )
 
-    def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> _Found:
+    def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
         """The result on samples large enough that it is one on examples set aside, too."""
         objective = target.objective
         size = self.sample_size or objective.size
@@ -258,11 +213,11 @@ class CubicNewton:
         apart = min(max(self.sample_size, self.tuning.held), size // 5)
         return apart if self.sample_size < size - apart else 0
 
-    def _draw(self, objective: Objective, size: int, generator: torch.Generator) -> _Draw:
+    def _draw(self, objective: Objective, size: int, generator: torch.Generator) -> Draw:
         gradient = objective.sample(size, generator)
         if self.hvp_size is None:
-            return _Draw(gradient, gradient)
-        return _Draw(gradient, objective.sample(self.hvp_size, generator))
+            return Draw(gradient, gradient)
+        return Draw(gradient, objective.sample(self.hvp_size, generator))
 
     def _iterate(
         self,
@@ -271,10 +226,10 @@ class CubicNewton:
         size: int,
         generator: torch.Generator,
         judge: Judge | None = None,
-    ) -> _Found:
+    ) -> Found:
         coordinates = target.coordinates
         t = coordinates.start
-        mean = _TailMean(math.ceil(self.max_steps * (1.0 - self.average)))
+        mean = TailMean(math.ceil(self.max_steps * (1.0 - self.average)))
         penalty = problem.penalty if self.penalty == "auto" else float(self.penalty)
         goal: float | None = None
         first: float | None = None
@@ -312,9 +267,9 @@ class CubicNewton:
             if ending is not None:
                 status = ending
                 break
-        return _Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty, first)
+        return Found(coordinates.theta(mean.of(t)), status, tuple(trace), penalty, first)
 
-    def _point(self, t: Tensor, draw: _Draw, kind: Kind) -> Point:
+    def _point(self, t: Tensor, draw: Draw, kind: Kind) -> Point:
         curvature = draw.curvature.linearise(t, curvature=kind, memory_budget=self.memory.graphs)
         if draw.gradient is draw.curvature:
             return Point(t, draw.gradient, curvature.value, curvature.gradient, curvature)
@@ -322,7 +277,7 @@ class CubicNewton:
         return Point(t, draw.gradient, value, draw.gradient.gradient(t), curvature)
 
     def _certify(
-        self, objective: Objective, found: _Found, generator: torch.Generator
+        self, objective: Objective, found: Found, generator: torch.Generator
     ) -> Certificate | None:
         """Of the objective itself: its Hessian, in the parameters' own lengths."""
         if not self.certificate_products or found.penalty is None:
