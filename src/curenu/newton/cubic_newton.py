@@ -162,15 +162,15 @@ class CubicNewton:
         """
         solver = self.solver
         if isinstance(solver, LanczosSolver):
-            solver = replace(solver, max_products=self.tuning.endless_products)
+            solver = replace(solver, max_products=self.tuning.minimum_products)
         return replace(
             self,
             solver=solver,
             sample_size=None,
             hvp_size=self.sample_size,
             average=0.0,
-            max_steps=max(self.max_steps, self.tuning.endless_steps),
-            tolerance=max(self.tolerance, self.tuning.endless_tolerance),
+            max_steps=max(self.max_steps, self.tuning.minimum_steps),
+            tolerance=max(self.tolerance, self.tuning.minimum_tolerance),
         )
 
     def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:

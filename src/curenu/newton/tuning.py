@@ -23,8 +23,8 @@ class Tuning:
     halved up to `halvings` times; a result is drawn back to one of the shares `back` of its way
     if that brings `worth` of the largest fall seen.
 
-    Where training had no end short of its minimum, `endless_steps` at most are taken with
-    `endless_products` each, until the gradient is `endless_tolerance` of the first.
+    Where training had converged, `minimum_steps` at most are taken with
+    `minimum_products` each, until the gradient is `minimum_tolerance` of the first.
 
     The ratio test rejects a step below `reject`; above `expand` the penalty is divided by `ease`.
     A model is solved for at most `attempts` penalties. The first penalty is measured on a step
@@ -44,9 +44,9 @@ class Tuning:
     halvings: int = 3
     back: tuple[float, ...] = (0.85, 0.7, 0.5)
     worth: float = 0.5
-    endless_steps: int = 20
-    endless_products: int = 20
-    endless_tolerance: float = 1e-3
+    minimum_steps: int = 20
+    minimum_products: int = 20
+    minimum_tolerance: float = 1e-3
     reject: float = 0.1
     expand: float = 0.9
     ease: float = 4.0
