@@ -23,8 +23,9 @@ def peak(batches: int, budget: int = 0) -> int:
     return int(ran.stdout)
 
 
+@pytest.mark.slow
 def test_peak_memory_of_a_product_does_not_grow_with_the_data() -> None:
-    few, many = peak(4), peak(64)
+    few, many = peak(8), peak(256)
     assert many <= 1.05 * few
 
 
