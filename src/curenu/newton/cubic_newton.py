@@ -184,7 +184,7 @@ class CubicNewton:
         target = replace(target, objective=rest)
         before = float(held.value(problem.start))
         few = held.sample(-(-held.size // self.tuning.glanced), generator)
-        few_before = float(few.value(problem.start)) if few is not held else before
+        few_before = float(few.value(problem.start))
         trace: tuple[StepRecord, ...] = ()
         while True:
             judge = Judge(target.coordinates.view(few), few_before, self.tuning)

@@ -131,8 +131,8 @@ def _subjects(
     """Name and positions of each; None where something is not as it must be."""
     if not about:
         return []
-    made = [commitment_of(line.salt, line.subjects) for line in about]  # type: ignore[arg-type]
-    if made != list(commitments):
+    made = tuple(commitment_of(line.salt or "", line.subjects or "") for line in about)
+    if made != commitments:
         return None
     told = json.loads(f"[{','.join(line.subjects or '' for line in about)}]")
     positions: list[list[int]] = [each["positions"] for each in told]
