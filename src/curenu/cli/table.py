@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from curenu.bench.summary import lines_of
+from curenu.bench.summary import Line, lines_of
 from curenu.bench.tables import cells_of, shown
 from curenu.cli.console import say, say_table, stdout
 from curenu.report import Row, cells, columns_for, columns_of, number
@@ -32,9 +32,7 @@ def print_lines(results: dict[str, Any]) -> None:
         columns = shown(rows)
         texts = [[line.method, *cells_of(line, columns)] for line in rows]
         _say(["method", *(column.heading for column in columns)], texts, erasure)
-        for line in rows:
-            for reason in line.failed:
-                say(f"{line.method} failed: {reason}")
+        _say_failures(rows)
 
 
 def print_brief(results: dict[str, Any]) -> None:
@@ -49,11 +47,15 @@ def print_brief(results: dict[str, Any]) -> None:
             for line, own in zip(rows, figures, strict=True)
         ]
         say_table(["method", *(c.heading for c in columns)], texts, title=erasure, numbers=True)
-        for line in rows:
-            for reason in line.failed:
-                say(f"{line.method} failed: {reason}")
+        _say_failures(rows)
     for column in columns:
         say(f"{column.heading}: {column.meaning}")
+
+
+def _say_failures(rows: Sequence[Line]) -> None:
+    for line in rows:
+        for reason in line.failed:
+            say(f"{line.method} failed: {reason}")
 
 
 def _say(headings: list[str], lines: list[list[str]], title: str) -> None:
