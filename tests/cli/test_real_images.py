@@ -15,7 +15,7 @@ from curenu.errors import MissingData
 from curenu.status import Status
 from curenu.tasks import find_fashion_mnist
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("real images")]
 
 
 def demo(folder: Path, *words: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -62,7 +62,13 @@ def test_newton_steps_are_shown_as_long_as_they_are(
     long = float(classes[method]["update_norm"])
     assert math.isfinite(long)
     assert long > 3 * classes["curenu"]["update_norm"]
-    assert jsd(classes[method])[0] > jsd(classes["do nothing"])[0]  # worse than doing nothing
+
+
+def test_the_undamped_newton_step_is_worse_than_doing_nothing(
+    classes: dict[str, dict[str, Any]],
+) -> None:
+    """The damped one is too on some processors' networks, and not on others'."""
+    assert jsd(classes["pseudo-inverse-newton"])[0] > jsd(classes["do nothing"])[0]
 
 
 def test_one_image_and_a_hundredth_move_the_network(tmp_path: Path) -> None:
