@@ -52,6 +52,7 @@ class StoCuReNU:
     preconditioner: Preconditioner = "auto"
     sample_size: int = 1280
     hvp_size: int | None = None
+    single_step: bool = True
     max_steps: int = 7
     average: float = 0.6
     tolerance: float = 0.0
@@ -116,4 +117,5 @@ class StoCuReNU:
             sample_size=self.sample_size,
             hvp_size=self.hvp_size,
             average=self.average,
+            single_step=self.single_step,
         )

@@ -21,6 +21,7 @@ from curenu.newton.adaptive import (
     first_penalty,
 )
 from curenu.newton.iterates import Draw, Found, TailMean
+from curenu.newton.large_step import LargeStep, large_step_examples
 from curenu.newton.precision import precision_examples
 from curenu.newton.target import (
     Aim,
@@ -49,8 +50,10 @@ class CubicNewton:
     `sample_size` examples drawn anew at every step (None: all), products from `hvp_size` of
     their own if given. With the anchored objective, examples set aside choose a sampled
     step's penalty, and a result that does not lower the objective on them is tried again on
-    larger samples; otherwise the ratio test chooses. `average` is the share of the last
-    steps whose mean is the result (0: the last step alone); `memory` is what may be kept.
+    larger samples; otherwise the ratio test chooses. With `single_step` one step on a large
+    sample comes first, which is the result where nothing speaks against it. `average` is the
+    share of the last steps whose mean is the result (0: the last step alone); `memory` is what
+    may be kept.
     Equations (2), (6) and (7) of `docs/theory.md`.
     """
 
@@ -65,6 +68,7 @@ class CubicNewton:
     sample_size: int | None = None
     hvp_size: int | None = None
     average: float = 0.0
+    single_step: bool = False
     memory: Memory = Memory()
     tuning: Tuning = Tuning()
 
@@ -108,6 +112,10 @@ class CubicNewton:
             heavy = math.ceil(share * (heavy + self.max_steps * size)) + forget
             light = math.ceil(share * (light + self.max_steps * (size + products) + 4 * held))
             vectors += 5
+        if self.single_step and self._judged:
+            more = large_step_examples(self.tuning, retain, forget)
+            heavy, light = heavy + more[0], light + more[1]
+            vectors = max(vectors, self.tuning.large_products + 8)
         if self.preconditioner != "none":
             heavy += min(self.tuning.metric_size, retain)
             vectors += 3
@@ -142,7 +150,7 @@ class CubicNewton:
                 self.memory,
             )
             loop = self._to_the_minimum() if target.converged and self._judged else self
-            found = loop._tried(problem, target, generator)
+            found = loop._found(problem, target, generator)
             certificate = self._certify(target.objective, found, generator)
         notes = (*target.notes, *found.notes)
         warm = found.first if self.penalty == "auto" and found.status.ok else None
@@ -173,13 +181,49 @@ class CubicNewton:
             tolerance=max(self.tolerance, self.tuning.minimum_tolerance),
         )
 
-    def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
-        """The result on samples large enough that it is one on examples set aside, too."""
+    def _found(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
+        """One large step where that is enough, otherwise the steps; none where nothing pulls."""
+        objective = target.objective
+        known = isinstance(objective, AnchoredRisk) and problem.anchor is None
+        if known and not objective.gradient_at_start.any():
+            return Found(problem.start.clone(), Status.CONVERGED, (), None, None)
+        large = self._large_step(problem, target)
+        outcome = None if large is None else large(generator)
+        if outcome is None:
+            return self._tried(problem, target, generator)
+        if outcome.doubt is None:
+            trace = (problem.report(outcome.record),)
+            notes = (outcome.note,)
+            theta = target.coordinates.theta(outcome.t)
+            return Found(theta, Status.SCHEDULE_DONE, trace, None, None, notes)
+        found = self._tried(problem, target, generator, outcome.t)
+        notes = (f"{outcome.note}, and more steps: {outcome.doubt}", *found.notes)
+        return replace(found, trace=(problem.report(outcome.record), *found.trace), notes=notes)
+
+    def _large_step(self, problem: ErasureProblem, target: Target) -> LargeStep | None:
+        """None where the minimum is the aim, or an earlier model is what is anchored at."""
+        limited = target.limit is not None and target.limit.curvature > 0.0
+        stops = limited and not self.tolerance and not self.certificate_products
+        if not (self.single_step and self._judged and stops) or problem.anchor is not None:
+            return None
+        return LargeStep(problem, target, self.tuning, self.memory.graphs)
+
+    def _tried(
+        self,
+        problem: ErasureProblem,
+        target: Target,
+        generator: torch.Generator,
+        begin: Tensor | None = None,
+    ) -> Found:
+        """The result on samples large enough that it is one on examples set aside, too.
+
+        Steps go on from the coordinates `begin` where a large one led there.
+        """
         objective = target.objective
         size = self.sample_size or objective.size
         apart = self._held(objective.size)
         if apart == 0 or not isinstance(objective, AnchoredRisk):
-            return self._iterate(problem, target, size, generator)
+            return self._iterate(problem, target, size, generator, begin=begin)
         rest, held = objective.hold_out(apart, generator)
         target = replace(target, objective=rest)
         before = float(held.value(problem.start))
@@ -188,7 +232,7 @@ class CubicNewton:
         trace: tuple[StepRecord, ...] = ()
         while True:
             judge = Judge(target.coordinates.view(few), few_before, self.tuning)
-            found = self._iterate(problem, target, size, generator, judge)
+            found = self._iterate(problem, target, size, generator, judge, begin)
             trace += found.trace
             after, rounding = held.measure(found.theta)
             if float(after) <= before + self.tuning.certain * rounding:
@@ -226,9 +270,10 @@ class CubicNewton:
         size: int,
         generator: torch.Generator,
         judge: Judge | None = None,
+        begin: Tensor | None = None,
     ) -> Found:
         coordinates = target.coordinates
-        t = coordinates.start
+        t = coordinates.start if begin is None else begin
         mean = TailMean(math.ceil(self.max_steps * (1.0 - self.average)))
         penalty = problem.penalty if self.penalty == "auto" else float(self.penalty)
         goal: float | None = None

@@ -14,7 +14,7 @@ from curenu.errors import BadRequest, UnsupportedModel
 from curenu.newton.precision import precision_notes
 from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, Metric, kronecker_metric
-from curenu.risks import Objective
+from curenu.risks import Limit, Objective
 
 __all__ = [
     "Aim",
@@ -35,15 +35,21 @@ Preconditioner = Literal["auto", "kfac", "none"]
 class Target:
     """The objective, the curvature of its models, the coordinates of its steps; in words too.
 
-    `converged`: theta0 was found to minimise the training objective, so the oracle is a minimiser
-    too, and the minimum is the aim.
+    `limit` is the least curvature that training resolved, None for the retain objective. Where it
+    says `converged`, theta0 minimises the training objective, so the oracle is a minimiser too,
+    and the minimum is the aim.
     """
 
     objective: Objective
     curvature: Kind
     coordinates: Coordinates
     notes: tuple[str, ...]
-    converged: bool = False
+    limit: Limit | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether theta0 was found to be a minimum of the training objective."""
+        return self.limit is not None and self.limit.converged
 
 
 def check_words(aim: str, curvature: str, preconditioner: str) -> None:
@@ -75,17 +81,16 @@ def aim_at(
     kind = kind_of(problem, aim, curvature)
     metric, why = _metric(problem, preconditioner, tuning, generator)
     objective: Objective = problem.retain
-    converged = False
-    limited: tuple[str, ...] = ()
+    limit: Limit | None = None
     if aim == "anchored":
         limit = problem.limit(generator)
         objective = problem.anchored(limit, memory_budget=memory.outputs)
-        limited, converged = (limit.note,), limit.converged
+    limited = () if limit is None else (limit.note,)
     notes = (f"objective {aim}", f"curvature {kind.replace('_', '-')}", why, *limited)
     size = problem.retain.source.measured.get("micro-batch size")
     timed = () if size is None else (f"micro-batches of {size}, the fastest here",)
     notes += precision_notes(problem, kind) + timed
-    return Target(objective, kind, Coordinates(problem.start, metric), notes, converged)
+    return Target(objective, kind, Coordinates(problem.start, metric), notes, limit)
 
 
 def kind_of(problem: ErasureProblem, aim: Aim, curvature: Curvature) -> Kind:

@@ -23,6 +23,13 @@ class Tuning:
     halved up to `halvings` times; a result is drawn back to one of the shares `back` of its way
     if that brings `worth` of the largest fall seen.
 
+    A single large step takes `large_share` of the retained examples, `large_sample` at least, and
+    `large_products` at most (8 or fewer: their vectors are kept), with `large_held` examples set
+    aside; the space grows while the objective there falls by `worth` of the most that it did. The
+    step is enough where, on `large_held` forget examples, the loss changes by a factor within
+    `large_agrees` of what its quadratic model says, by `large_bend` times what its slope says at
+    most, and where its mean is `large_fitted` times that of retained examples at most.
+
     Where training had converged, `minimum_steps` at most are taken with
     `minimum_products` each, until the gradient is `minimum_tolerance` of the first.
 
@@ -44,6 +51,13 @@ class Tuning:
     halvings: int = 3
     back: tuple[float, ...] = (0.85, 0.7, 0.5)
     worth: float = 0.5
+    large_share: float = 0.25
+    large_sample: int = 2048
+    large_products: int = 6
+    large_held: int = 1024
+    large_agrees: tuple[float, float] = (0.8, 1.2)
+    large_bend: float = 1.6
+    large_fitted: float = 3.0
     minimum_steps: int = 20
     minimum_products: int = 20
     minimum_tolerance: float = 1e-3
@@ -61,6 +75,8 @@ class Tuning:
             or self.growth < 2
         ):
             raise BadRequest(f"{self}.", "sizes of 1 or more, samples that grow by 2 or more.")
+        if min(self.large_sample, self.large_held) < 1 or not 1 <= self.large_products <= 8:
+            raise BadRequest(f"{self}.", "sizes of 1 or more, and 1 to 8 products of a large step.")
 
     def factors(self, step: int) -> tuple[float, ...]:
         """Of the penalty, tried at this step; none where it is not judged."""

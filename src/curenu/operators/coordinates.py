@@ -42,6 +42,14 @@ class Coordinates:
         """The objective as a function of t."""
         return objective if self.metric is None else _Seen(objective, self.origin, self.metric)
 
+    def slope(self, gradient: Tensor) -> Tensor:
+        """A gradient in theta, `[d]`, as one in t."""
+        return gradient if self.metric is None else self.metric.root(gradient)
+
+    def seen(self, curvature: Linearised) -> Linearised:
+        """A curvature in theta as one in t."""
+        return curvature if self.metric is None else _SeenCurvature(curvature, self.metric)
+
 
 class _Seen:
     """F(origin + P^(-1/2) t): values unchanged, gradients and products multiplied by the root.

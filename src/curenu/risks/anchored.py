@@ -84,6 +84,15 @@ class AnchoredRisk(Risk):
         """theta0, `[d]`."""
         return self._start.clone()
 
+    @property
+    def gradient_at_start(self) -> Tensor:
+        """∇A(theta0) `[d]`: the whole forget set's pull and its share of the decay, exactly.
+
+        The same for every sample. One gradient over the forget set, computed once.
+        """
+        pull = self._anchor.pull(self._forget, 1.0 / self._mass)
+        return pull.add(self._decay).neg_()
+
     def value(self, theta: Tensor) -> Tensor:
         """A(theta), a scalar in float64; 0 at theta0, where no example is passed for it."""
         known = self._anchor.source.evaluation.shows_outputs
