@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from curenu.losses import TokenCrossEntropy
     from curenu.parameters import ParameterSpace
     from curenu.recorder import TrainingRecorder
-    from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
+    from curenu.risks import AnchoredRisk, Checkpoint, EmpiricalRisk, TrainingTime
     from curenu.runs.session import Session
     from curenu.status import Status
     from curenu.tasks import Recipe, Task
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnchoredRisk",
     "Certificate",
+    "Checkpoint",
     "Cost",
     "EmpiricalRisk",
     "Erasure",
@@ -46,7 +47,7 @@ _HOMES = {
     "curenu.losses": ("TokenCrossEntropy",),
     "curenu.parameters": ("ParameterSpace",),
     "curenu.recorder": ("TrainingRecorder",),
-    "curenu.risks": ("AnchoredRisk", "EmpiricalRisk", "TrainingTime"),
+    "curenu.risks": ("AnchoredRisk", "Checkpoint", "EmpiricalRisk", "TrainingTime"),
     "curenu.runs.session": ("Session",),
     "curenu.status": ("Status",),
     "curenu.tasks": ("Recipe", "Task"),

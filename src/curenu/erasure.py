@@ -136,6 +136,8 @@ class ErasureProblem:
                 f"The start has shape {list(self.start.shape)}.",
                 f"the trained vector of {self.retain.dimension} parameters.",
             )
+        for checkpoint in self.training.checkpoints:
+            checkpoint.vector(self.retain.parameters)  # before anything is computed
 
     @property
     def theta0(self) -> Tensor:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 
+from curenu.checkpoints import Checkpoints
 from curenu.errors import BadRequest
+from curenu.own_model import unwrapped
 from curenu.risks import OracleProtocol, TrainingTime
 from curenu.risks.optimizer_time import check_optimizer, common_time, step_times
 
@@ -17,9 +22,14 @@ __all__ = ["TrainingRecorder"]
 class TrainingRecorder:
     """Adds up Σ rate / (1 − momentum) while a torch optimiser trains: one line before the loop.
 
-        recorder = curenu.TrainingRecorder(optimizer)
+        recorder = curenu.TrainingRecorder(optimizer, model, folder="course")
         ...  # the training loop, as it was
         curenu.unlearn(..., training=recorder.training_time())
+
+    With a `model` it also keeps its weights at moments spread evenly over that time, twice as
+    many as `checkpoints` at most, of which as many as that are given on: in `folder`
+    (safetensors files, for their owner alone) or, without one, in memory. `bytes` is what they
+    take. They saw what is to be erased: delete the folder with the model at the latest.
 
     Every `optimizer.step()` counts at the rate, momentum and dampening that its groups have at
     that step, whatever changed them: a scheduler, a restart, a hand. A step that a
@@ -32,9 +42,22 @@ class TrainingRecorder:
     same in each. Raises `BadRequest` for optimisers whose time is not known, LBFGS among them.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        model: nn.Module | None = None,
+        *,
+        checkpoints: int = 3,
+        folder: str | Path | None = None,
+    ) -> None:
         check_optimizer(optimizer)
+        if model is None and folder is not None:
+            raise BadRequest("A folder for checkpoints and no model.", "the model as well.")
         self._optimizer = optimizer
+        self._kept = None
+        if model is not None:
+            place = None if folder is None else Path(folder)
+            self._kept = Checkpoints(unwrapped(model), checkpoints, place)
         self._steps = 0
         self._totals = [0.0] * len(optimizer.param_groups)
         self._hook = optimizer.register_step_post_hook(self._count)
@@ -49,6 +72,11 @@ class TrainingRecorder:
         """Σ rate / (1 − momentum) of each parameter group."""
         return tuple(self._totals)
 
+    @property
+    def bytes(self) -> int:
+        """What the checkpoints take now, on disk or in memory."""
+        return 0 if self._kept is None else self._kept.bytes
+
     def training_time(
         self, *, batch_size: int | None = None, oracle: OracleProtocol = "same_epochs"
     ) -> TrainingTime:
@@ -60,11 +88,17 @@ class TrainingRecorder:
         """
         check_optimizer(self._optimizer)
         total = common_time(self._optimizer, self._known())
-        return TrainingTime.followed(self._optimizer, total, batch_size=batch_size, oracle=oracle)
+        found = TrainingTime.followed(self._optimizer, total, batch_size=batch_size, oracle=oracle)
+        return (
+            found
+            if self._kept is None
+            else replace(found, checkpoints=self._kept.chosen(found.total or 0.0))
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """What was recorded, in plain numbers."""
-        return {"steps": self._steps, "totals": self._known()}
+        """What was recorded: plain numbers, and weights where they are kept in memory."""
+        kept = {} if self._kept is None else {"checkpoints": self._kept.state()}
+        return {"steps": self._steps, "totals": self._known()} | kept
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state recorded before; what was recorded here until now is dropped."""
@@ -79,6 +113,8 @@ class TrainingRecorder:
             )
         if not all(isinstance(t, float | int) and 0 <= t < math.inf for t in totals):
             raise BadRequest(f"Recorded times of {totals}.", "what `state_dict()` gave.")
+        if self._kept is not None:
+            self._kept.load(state.get("checkpoints"))
         self._steps, self._totals = steps, [float(total) for total in totals]
 
     def stop(self) -> None:
@@ -95,6 +131,8 @@ class TrainingRecorder:
         ):
             if any(parameter.grad is not None for parameter in group["params"]):
                 self._totals[place] += time
+        if self._kept is not None:
+            self._kept.passed(max(self._totals), self._steps)
 
     def _known(self) -> list[float]:
         """The totals, none yet for groups that the optimiser was given since."""

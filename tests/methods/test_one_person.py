@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 import curenu
-from curenu import TrainingTime
+from curenu import Checkpoint, TrainingTime
 from curenu.errors import MissingData
 from curenu.status import Status
 from curenu.tasks import Task, load_task
@@ -89,22 +91,27 @@ def test_a_method_that_returns_the_start_is_not_ok() -> None:
     assert not result.status.ok
 
 
-def ask_for(task: Task, model: nn.Module, one: int) -> curenu.Unlearned:
+def ask_for(
+    task: Task, model: nn.Module, one: int, training: TrainingTime | None = None
+) -> curenu.Unlearned:
     return curenu.unlearn(
         model,
         task.train,
         task.loss,
         forget=[one],
         weight_decay=task.recipe.weight_decay,
-        training=task.training_time,
+        training=training or task.training_time,
     )
 
 
-def trained_without(task: Task, seed: int, left_out: list[int]) -> dict[str, Tensor]:
+def trained_without(
+    task: Task, seed: int, left_out: list[int], kept_at: Sequence[float] = ()
+) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
     """The recipe's training in float64, once as it is and once without each of `left_out`.
 
     All trainings in step, the same batches in each; an example left out has its loss multiplied
-    by zero where it comes up, so that nothing else differs. Parameters `[1 + m, ...]` by name.
+    by zero where it comes up, so that nothing else differs. Parameters `[1 + m, ...]` by name,
+    and those of the training as it is when its time had reached each of `kept_at`.
     """
     recipe = task.recipe
     assert (recipe.optimizer, recipe.schedule) == ("sgd", "cosine")
@@ -123,7 +130,8 @@ def trained_without(task: Task, seed: int, left_out: list[int]) -> dict[str, Ten
     slope = vmap(grad(loss), in_dims=(0, None, None, 0))
     draw = generator(seed + 1)
     torch.randint(2**62, (), generator=draw)  # the seed of dropout, which there is none of
-    total, done = recipe.steps(len(x)), 0
+    total, done, time = recipe.steps(len(x)), 0, 0.0
+    passed: list[dict[str, Tensor]] = []
     for _ in range(recipe.epochs):
         for ids in torch.randperm(len(x), generator=draw).split(recipe.batch_size):
             rate = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done / total))
@@ -131,8 +139,10 @@ def trained_without(task: Task, seed: int, left_out: list[int]) -> dict[str, Ten
             for name, value in named.items():
                 speed[name].mul_(recipe.momentum).add_(found[name] + recipe.weight_decay * value)
                 value.sub_(rate * speed[name])
-            done += 1
-    return named
+            done, time = done + 1, time + rate / (1 - recipe.momentum)
+            if len(passed) < len(kept_at) and time >= kept_at[len(passed)]:
+                passed.append({name: value[0].float() for name, value in named.items()})
+    return named, passed
 
 
 def own_loss(model: nn.Module, named: dict[str, Tensor], task: Task, one: int) -> float:
@@ -142,32 +152,74 @@ def own_loss(model: nn.Module, named: dict[str, Tensor], task: Task, one: int) -
     return float(functional.cross_entropy(outputs, y[None]))
 
 
-@pytest.mark.slow
-def test_one_digit_changes_its_own_loss_as_retraining_without_it_does() -> None:
+@dataclass(frozen=True)
+class LeftOut:
+    """Digits trained as they are and without each of `chosen`: the true changes of own losses."""
+
+    task: Task
+    chosen: list[int]
+    base: dict[str, Tensor]
+    true: list[float]
+    checkpoints: tuple[Checkpoint, ...]
+
+    def predicted(self, training: TrainingTime) -> list[float]:
+        model, wide = self.task.initialise(0), self.task.initialise(0).double()
+        model.load_state_dict(self.base)
+        changes = []
+        for one in self.chosen:
+            result = ask_for(self.task, model, one, training)
+            assert not torch.equal(result.theta, flat(model)), one
+            assert result.status.ok, (one, result.status)
+            before = own_loss(wide, self.base, self.task, one)
+            changes.append(own_loss(wide, result.state_dict(), self.task, one) - before)
+        return changes
+
+    def compared(self, training: TrainingTime) -> tuple[float, float]:
+        """(rank correlation, median of predicted over true)."""
+        predicted = self.predicted(training)
+        ratio = float((torch.tensor(predicted) / torch.tensor(self.true)).median())
+        return float(spearmanr(predicted, self.true).statistic), ratio
+
+
+@pytest.fixture(scope="module")
+def left_out() -> LeftOut:
     task = load_task("digits")
     chosen = torch.randperm(1437, generator=generator(1))[:REQUESTS].tolist()
-    trained = trained_without(task, 0, chosen)
+    total = task.training_time.total
+    assert total is not None
+    times = [total / 6, total / 2, total * 5 / 6]
+    trained, passed = trained_without(task, 0, chosen, times)
     base = {name: value[0].float() for name, value in trained.items()}
     usual = dict(task.train_model(0).named_parameters())
     for name, value in base.items():  # the loop above is the recipe's
         torch.testing.assert_close(value, usual[name].detach(), rtol=1e-2, atol=1e-3)
-    model, wide = task.initialise(0), task.initialise(0).double()
-    model.load_state_dict(base)
-    true, predicted = [], []
+    wide, true = task.initialise(0).double(), []
     for place, one in enumerate(chosen, start=1):
-        result = ask_for(task, model, one)
-        assert not torch.equal(result.theta, flat(model)), one
-        assert result.status.ok, (one, result.status)
-        before = own_loss(wide, base, task, one)
-        exact = own_loss(wide, {n: v[0] for n, v in trained.items()}, task, one)
-        without = own_loss(wide, {n: v[place] for n, v in trained.items()}, task, one)
+        exact, without = (
+            own_loss(wide, {n: v[row] for n, v in trained.items()}, task, one) for row in (0, place)
+        )
         true.append(without - exact)
-        predicted.append(own_loss(wide, result.state_dict(), task, one) - before)
-    rank = float(spearmanr(predicted, true).statistic)
-    ratio = float((torch.tensor(predicted) / torch.tensor(true)).median())
+    checkpoints = tuple(Checkpoint(t, w) for t, w in zip(times, passed, strict=True))
+    return LeftOut(task, chosen, base, true, checkpoints)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("left out")
+def test_one_digit_changes_its_own_loss_as_retraining_without_it_does(left_out: LeftOut) -> None:
+    rank, ratio = left_out.compared(left_out.task.training_time)
     print(f"digits, {REQUESTS} requests: Spearman {rank:.3f}, median predicted/true {ratio:.3f}")
     assert rank >= 0.97
     assert ratio >= 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("left out")
+def test_with_three_checkpoints_it_changes_as_much_as_retraining_does(left_out: LeftOut) -> None:
+    training = replace(left_out.task.training_time, checkpoints=left_out.checkpoints)
+    rank, ratio = left_out.compared(training)
+    print(f"digits, three checkpoints: Spearman {rank:.3f}, median predicted/true {ratio:.3f}")
+    assert rank >= 0.97
+    assert 0.8 <= ratio <= 1.2
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ from curenu.newton.target import (
     kind_of,
 )
 from curenu.newton.tuning import Tuning
-from curenu.operators import extreme_eigenvalues, kept_vectors, length
+from curenu.operators import Coordinates, extreme_eigenvalues, kept_vectors, length
 from curenu.risks import AnchoredRisk, Objective
 from curenu.status import Status
 
@@ -113,7 +114,8 @@ class CubicNewton:
             light = math.ceil(share * (light + self.max_steps * (size + products) + 4 * held))
             vectors += 5
         if self.single_step and self._judged:
-            more = large_step_examples(self.tuning, retain, forget)
+            checkpoints = len(problem.training.checkpoints)
+            more = large_step_examples(self.tuning, retain, forget, checkpoints)
             heavy, light = heavy + more[0], light + more[1]
             vectors = max(vectors, self.tuning.large_products + 8)
         if self.preconditioner != "none":
@@ -184,21 +186,20 @@ class CubicNewton:
     def _found(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
         """One large step where that is enough, otherwise the steps; none where nothing pulls."""
         objective = target.objective
-        known = isinstance(objective, AnchoredRisk) and problem.anchor is None
-        if known and not objective.gradient_at_start.any():
+        anchored = isinstance(objective, AnchoredRisk) and problem.anchor is None
+        if anchored and not cast(AnchoredRisk, objective).gradient_at_start.any():
             return Found(problem.start.clone(), Status.CONVERGED, (), None, None)
         large = self._large_step(problem, target)
         outcome = None if large is None else large(generator)
         if outcome is None:
             return self._tried(problem, target, generator)
         if outcome.doubt is None:
-            trace = (problem.report(outcome.record),)
             notes = (outcome.note,)
-            theta = target.coordinates.theta(outcome.t)
-            return Found(theta, Status.SCHEDULE_DONE, trace, None, None, notes)
-        found = self._tried(problem, target, generator, outcome.t)
+            return Found(outcome.theta, Status.SCHEDULE_DONE, outcome.trace, None, None, notes)
+        onward = Coordinates(outcome.theta, target.coordinates.metric)
+        found = self._tried(problem, replace(target, coordinates=onward), generator)
         notes = (f"{outcome.note}, and more steps: {outcome.doubt}", *found.notes)
-        return replace(found, trace=(problem.report(outcome.record), *found.trace), notes=notes)
+        return replace(found, trace=(*outcome.trace, *found.trace), notes=notes)
 
     def _large_step(self, problem: ErasureProblem, target: Target) -> LargeStep | None:
         """None where the minimum is the aim, or an earlier model is what is anchored at."""
@@ -208,22 +209,13 @@ class CubicNewton:
             return None
         return LargeStep(problem, target, self.tuning, self.memory.graphs)
 
-    def _tried(
-        self,
-        problem: ErasureProblem,
-        target: Target,
-        generator: torch.Generator,
-        begin: Tensor | None = None,
-    ) -> Found:
-        """The result on samples large enough that it is one on examples set aside, too.
-
-        Steps go on from the coordinates `begin` where a large one led there.
-        """
+    def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
+        """The result on samples large enough that it is one on examples set aside, too."""
         objective = target.objective
         size = self.sample_size or objective.size
         apart = self._held(objective.size)
         if apart == 0 or not isinstance(objective, AnchoredRisk):
-            return self._iterate(problem, target, size, generator, begin=begin)
+            return self._iterate(problem, target, size, generator)
         rest, held = objective.hold_out(apart, generator)
         target = replace(target, objective=rest)
         before = float(held.value(problem.start))
@@ -232,7 +224,7 @@ class CubicNewton:
         trace: tuple[StepRecord, ...] = ()
         while True:
             judge = Judge(target.coordinates.view(few), few_before, self.tuning)
-            found = self._iterate(problem, target, size, generator, judge, begin)
+            found = self._iterate(problem, target, size, generator, judge)
             trace += found.trace
             after, rounding = held.measure(found.theta)
             if float(after) <= before + self.tuning.certain * rounding:
@@ -270,10 +262,9 @@ class CubicNewton:
         size: int,
         generator: torch.Generator,
         judge: Judge | None = None,
-        begin: Tensor | None = None,
     ) -> Found:
         coordinates = target.coordinates
-        t = coordinates.start if begin is None else begin
+        t = coordinates.start
         mean = TailMean(math.ceil(self.max_steps * (1.0 - self.average)))
         penalty = problem.penalty if self.penalty == "auto" else float(self.penalty)
         goal: float | None = None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from curenu.cubic.eigen import solve_diagonal
 from curenu.erasure import ErasureProblem, StepRecord
+from curenu.newton.krylov_steps import krylov_steps
+from curenu.newton.response import Response
 from curenu.newton.target import Target
 from curenu.newton.tuning import Tuning
-from curenu.operators import Curvature, KrylovSpace, inner, length
+from curenu.operators import inner, length
 from curenu.risks import AnchoredRisk, EmpiricalRisk
 
 __all__ = ["LargeStep", "Outcome", "large_step_examples"]
@@ -20,10 +20,10 @@ __all__ = ["LargeStep", "Outcome", "large_step_examples"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a step led, in coordinates `[d]`; `doubt` says why that is not enough."""
+    """Where it led, `[d]`, and by what steps; `doubt` says why that is not enough."""
 
-    t: Tensor
-    record: StepRecord
+    theta: Tensor
+    trace: tuple[StepRecord, ...]
     note: str
     doubt: str | None = None
 
@@ -56,12 +56,25 @@ class LargeStep:
         if apart < 1:
             return None
         rest, held = objective.hold_out(apart, generator)
-        size = _sample_size(rest.size, self.tuning)
-        t, record, rose = self._step(rest.sample(size, generator), held)
+        training = self.problem.training
+        if training.checkpoints and training.adaptive_batch is None:
+            return self._along_training(held, generator)
+        size = large_sample(rest.size, self.tuning)
+        theta, record, rose = self._step(rest.sample(size, generator), held)
         note = f"one step on {size} examples, {record.products} products"
+        if training.checkpoints:
+            note += ", checkpoints of an adaptive optimiser left aside"
         doubt = "the objective rose on examples set aside" if rose else None
-        theta = self.target.coordinates.theta(t)
-        return Outcome(t, record, note, doubt or self._doubt(theta, held, generator))
+        return Outcome(theta, (record,), note, doubt or self._doubt(theta, held, generator))
+
+    def _along_training(self, held: AnchoredRisk, generator: torch.Generator) -> Outcome:
+        """The same with the pull at each checkpoint, not only at the last model."""
+        metric = self.target.coordinates.metric is not None
+        size = large_sample(self.problem.retain.size, self.tuning)
+        respond = Response(self.problem, self.target.curvature, metric, self.tuning, self.graphs)
+        theta, trace = respond(size, generator)
+        note = f"response along training, {len(trace)} checkpoints, {size} examples"
+        return Outcome(theta, trace, note, self._doubt(theta, held, generator))
 
     def _step(self, sample: AnchoredRisk, held: AnchoredRisk) -> tuple[Tensor, StepRecord, bool]:
         """The step of the largest space whose fall on `held` is a share of the best.
@@ -74,39 +87,24 @@ class LargeStep:
         )
         gradient = coordinates.slope(sample.gradient_at_start)
         before = float(held.value(start))
-        t, record, lowest, rose = coordinates.start, StepRecord(), 0.0, False
-        for products, (step, damping) in enumerate(self._grown(curvature, gradient), start=1):
-            after, rounding = held.measure(coordinates.theta(coordinates.start + step))
+        theta, record, lowest, rose = start, StepRecord(), 0.0, False
+        reach = self.tuning.longest * max(1.0, length(start))
+        steps = krylov_steps(curvature, gradient, self.tuning.large_products, reach)
+        for products, (step, damping) in enumerate(steps, start=1):
+            point = start + coordinates.step(step)
+            after, rounding = held.measure(point)
             change = float(after) - before
             lowest = min(lowest, change)
             if products > 1 and change > self.tuning.worth * lowest:
                 break
-            t, rose = coordinates.start + step, change > self.tuning.certain * rounding
+            theta, rose = point, change > self.tuning.certain * rounding
             record = StepRecord(
                 gradient_norm=length(gradient),
                 damping=damping,
                 step_norm=length(step),
                 products=products,
             )
-        return t, record, rose
-
-    def _grown(self, curvature: Curvature, gradient: Tensor) -> Iterator[tuple[Tensor, float]]:
-        """The minimiser of the cubic model in each Krylov space, and its damping gamma.
-
-        The penalty only bounds a step that no curvature does.
-        """
-        space = KrylovSpace(
-            curvature,
-            gradient.clone,
-            limit=self.tuning.large_products,
-            keep=self.tuning.large_products,
-        )
-        reach = self.tuning.longest * max(1.0, length(self.problem.start))
-        penalty = 2.0 * space.start_length / reach**2
-        for _ in space.grow():
-            values, vectors = space.ritz()
-            found = solve_diagonal(values, space.start_length * vectors[0], penalty)
-            yield space.combine(vectors @ found.solution), found.damping
+        return theta, self.problem.report(record), rose
 
     def _doubt(self, theta: Tensor, held: AnchoredRisk, generator: torch.Generator) -> str | None:
         """Why the step is not to be trusted; None where nothing speaks against it."""
@@ -132,15 +130,18 @@ class LargeStep:
         return None
 
 
-def large_step_examples(tuning: Tuning, retain: int, forget: int) -> tuple[int, int]:
+def large_step_examples(
+    tuning: Tuning, retain: int, forget: int, checkpoints: int
+) -> tuple[int, int]:
     """How many examples a large step passes at most: (by gradients and products, forward only)."""
     held, few = min(tuning.large_held, retain // 5), min(tuning.large_held, forget)
     aside = held + max(1, held // 4, round(held * forget / retain))
-    heavy = _sample_size(retain, tuning) * tuning.large_products + forget + 2 * few
-    return heavy, aside * (tuning.large_products + 2) + held + few
+    each = large_sample(retain, tuning) * (tuning.large_products + 1) + forget
+    each += min(tuning.metric_size, retain)
+    return max(1, checkpoints) * each + 2 * few, aside * (tuning.large_products + 2) + held + few
 
 
-def _sample_size(retain: int, tuning: Tuning) -> int:
+def large_sample(retain: int, tuning: Tuning) -> int:
     """A share of what is there, and all of it where little would be left out."""
     size = max(tuning.large_sample, round(tuning.large_share * retain))
     return size if size < 0.75 * retain else retain

@@ -6,6 +6,7 @@ from curenu.operators.krylov import KrylovSpace, LanczosStep, kept_vectors, lanc
 from curenu.operators.metric import Metric, kronecker_metric
 from curenu.operators.operator import (
     Curvature,
+    Shifted,
     dense_symmetric,
     inner,
     is_semidefinite,
@@ -34,6 +35,7 @@ __all__ = [
     "Metric",
     "Recurrence",
     "RitzValue",
+    "Shifted",
     "SpectralDensity",
     "Spectrum",
     "dense_symmetric",

@@ -11,7 +11,7 @@ from torch import Tensor
 from curenu.autodiff.linearisation import Kind
 from curenu.cost import Meter
 from curenu.operators.metric import Metric
-from curenu.operators.operator import is_semidefinite
+from curenu.operators.operator import Curvature, is_semidefinite
 from curenu.risks.protocol import Linearised, Objective
 from curenu.risks.terms import Measured
 
@@ -42,13 +42,17 @@ class Coordinates:
         """The objective as a function of t."""
         return objective if self.metric is None else _Seen(objective, self.origin, self.metric)
 
+    def step(self, step: Tensor) -> Tensor:
+        """A step in t, `[d]`, as one in theta."""
+        return step if self.metric is None else self.metric.root(step)
+
     def slope(self, gradient: Tensor) -> Tensor:
         """A gradient in theta, `[d]`, as one in t."""
         return gradient if self.metric is None else self.metric.root(gradient)
 
-    def seen(self, curvature: Linearised) -> Linearised:
-        """A curvature in theta as one in t."""
-        return curvature if self.metric is None else _SeenCurvature(curvature, self.metric)
+    def seen(self, curvature: Curvature) -> Curvature:
+        """A curvature in theta as one in t: its products."""
+        return curvature if self.metric is None else _SeenProducts(curvature, self.metric)
 
 
 class _Seen:
@@ -108,9 +112,17 @@ class _Seen:
 
 
 @dataclass(frozen=True)
-class _SeenCurvature:
-    inner: Linearised
+class _SeenProducts:
+    inner: Curvature
     metric: Metric
+
+    def __matmul__(self, vector: Tensor, /) -> Tensor:
+        return self.metric.root(self.inner @ self.metric.root(vector))
+
+
+@dataclass(frozen=True)
+class _SeenCurvature(_SeenProducts):
+    inner: Linearised
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -127,9 +139,6 @@ class _SeenCurvature:
     @property
     def gradient(self) -> Tensor:
         return self.metric.root(self.inner.gradient)
-
-    def __matmul__(self, vector: Tensor, /) -> Tensor:
-        return self.metric.root(self.inner @ self.metric.root(vector))
 
     def dense(self, memory_budget: int | None = None) -> Tensor:
         metric = self.metric.double()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import torch
@@ -15,6 +16,7 @@ from curenu.errors import BadRequest, IllPosed, UnsupportedModel
 
 __all__ = [
     "Curvature",
+    "Shifted",
     "dense_symmetric",
     "inner",
     "is_semidefinite",
@@ -34,6 +36,18 @@ class Curvature(Protocol):
     """
 
     def __matmul__(self, vector: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """`weight`·H + `shift`: a curvature on another scale, with damping in every direction."""
+
+    inner: Curvature
+    weight: float
+    shift: float
+
+    def __matmul__(self, vector: Tensor, /) -> Tensor:
+        return (self.inner @ vector).mul_(self.weight).add_(vector, alpha=self.shift)
 
 
 def is_semidefinite(curvature: Tensor | Curvature) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import torch
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from curenu.autodiff.linearisation import Kind
 from curenu.errors import BadRequest
+from curenu.risks.checkpoint import Checkpoint, spans
 from curenu.risks.convergence import converged, convergence_examples
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.optimizer_time import (
@@ -56,6 +57,9 @@ class TrainingTime:
     square of its gradients (Adam, with T = Σ rate), None for plain or momentum descent.
     `TrainingTime.of` and `curenu.TrainingRecorder` add it up.
 
+    `checkpoints` are weights that training passed through, as `curenu.TrainingRecorder` keeps
+    them; with them the pull of the forget set is followed along training, not only at its end.
+
     `oracle` says which retraining the result is compared with: `"same_epochs"` on fewer
     examples, which takes fewer steps, T_r = T n_r/n; or the `"same_steps"`, T_r = T.
     Section 3 of `docs/theory.md`.
@@ -64,6 +68,7 @@ class TrainingTime:
     total: float | None = None
     adaptive_batch: int | None = None
     oracle: OracleProtocol = "same_epochs"
+    checkpoints: tuple[Checkpoint, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.total is not None and not self.total > 0:
@@ -72,6 +77,16 @@ class TrainingTime:
             raise BadRequest(f"{self}.", "a time, and 1 or more examples a batch.")
         if self.oracle not in ("same_epochs", "same_steps"):
             raise BadRequest(f"oracle={self.oracle!r}.", '"same_epochs" or "same_steps".')
+        if self.checkpoints:
+            self.course()
+
+    def course(self) -> list[tuple[Checkpoint, float]]:
+        """The checkpoints in order with the time that each stands for; `total` together."""
+        if self.total is None or math.isinf(self.total):
+            raise BadRequest(
+                f"Checkpoints of a training of time {self.total}.", "the time it had, `total=`."
+            )
+        return spans(self.checkpoints, self.total)
 
     @classmethod
     def of(
