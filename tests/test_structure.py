@@ -12,10 +12,20 @@ import curenu
 SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
-    "parameters", "own_model", "losses", "data", "risks", "autodiff", "operators", "checks",
+    "parameters", "own_model", "checkpoints", "recorder", "losses", "data", "risks", "autodiff", "operators", "checks",
     "tasks", "runs", "facade", "compare", "networks", "bench",
 )  # fmt: skip
-FILES_ALLOWED = ("atomic", "user_file", "tasks", "bench", "cli", "networks", "runs")
+FILES_ALLOWED = (
+    "atomic",
+    "checkpoints",
+    "recorder",
+    "user_file",
+    "tasks",
+    "bench",
+    "cli",
+    "networks",
+    "runs",
+)
 SYSTEM_ALLOWED = ("memory",)  # asks the kernel what there is and what the process takes
 
 

@@ -6,13 +6,14 @@ TYPE_CHECKING = False  # as in `typing`, whose import takes long enough to be in
 if TYPE_CHECKING:
     from typing import Any
 
+    from curenu.checkpoints import Checkpoint
     from curenu.cost import Cost
     from curenu.erasure import Certificate, Erasure, ErasureProblem, StepRecord
     from curenu.facade import Unlearned, unlearn
     from curenu.losses import TokenCrossEntropy
     from curenu.parameters import ParameterSpace
     from curenu.recorder import TrainingRecorder
-    from curenu.risks import AnchoredRisk, Checkpoint, EmpiricalRisk, TrainingTime
+    from curenu.risks import AnchoredRisk, EmpiricalRisk, TrainingTime
     from curenu.runs.session import Session
     from curenu.status import Status
     from curenu.tasks import Recipe, Task
@@ -41,13 +42,14 @@ __all__ = [
 # Where each name lives: loaded when it is first asked for, so that the command line can show
 # its help without torch.
 _HOMES = {
+    "curenu.checkpoints": ("Checkpoint",),
     "curenu.cost": ("Cost",),
     "curenu.erasure": ("Certificate", "Erasure", "ErasureProblem", "StepRecord"),
     "curenu.facade": ("Unlearned", "unlearn"),
     "curenu.losses": ("TokenCrossEntropy",),
     "curenu.parameters": ("ParameterSpace",),
     "curenu.recorder": ("TrainingRecorder",),
-    "curenu.risks": ("AnchoredRisk", "Checkpoint", "EmpiricalRisk", "TrainingTime"),
+    "curenu.risks": ("AnchoredRisk", "EmpiricalRisk", "TrainingTime"),
     "curenu.runs.session": ("Session",),
     "curenu.status": ("Status",),
     "curenu.tasks": ("Recipe", "Task"),

@@ -2,9 +2,10 @@
 
 Paper: "Batch and Sequential Unlearning for Neural Networks" (ICLR 2026).
 Differs from the paper in: by default the objective is anchored, products are Gauss-Newton and
-steps measured in a K-FAC metric; gradient, products and ratio test use one sample a step; the
-penalty is found on examples set aside (by the ratio test for the retain objective), three Lanczos
-products solve the sub-problem, and the last steps are averaged.
+steps measured in a K-FAC metric; one step on a large sample comes first and is mostly all of it;
+gradient, products and ratio test use one sample a step; the penalty is found on examples set aside
+(by the ratio test for the retain objective), three Lanczos products solve the sub-problem, and the
+last steps are averaged.
 `StoCuReNU.paper(M)` has the paper's settings.
 """
 
@@ -30,6 +31,10 @@ __all__ = ["StoCuReNU"]
 @dataclass(frozen=True)
 class StoCuReNU:
     """Cubic Newton steps on fresh samples, from products alone; no Hessian is ever stored.
+
+    With `single_step` the anchored objective is first lowered by one step on a large sample, or
+    by the response along training where that kept checkpoints; where examples set aside and the
+    forget set's loss say that it is enough, it is the result. Otherwise, from there:
 
     As `CuReNU`, with g and H over `sample_size` retained examples drawn anew at every step
     and a share of the forget set; `hvp_size`, if given, draws a second, independent sample

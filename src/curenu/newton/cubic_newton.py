@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from curenu.autodiff import Kind
-from curenu.budgets import BASIS_MEMORY, LEAST_BASIS, Memory
+from curenu.budgets import BASIS_MEMORY, Memory
 from curenu.cubic import CubicModel, CubicSolver, LanczosSolver
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
 from curenu.errors import BadRequest
@@ -22,8 +22,8 @@ from curenu.newton.adaptive import (
     first_penalty,
 )
 from curenu.newton.iterates import Draw, Found, TailMean
-from curenu.newton.large_step import LargeStep, large_step_examples
-from curenu.newton.precision import precision_examples
+from curenu.newton.large_step import LargeStep
+from curenu.newton.plan import planned
 from curenu.newton.target import (
     Aim,
     Curvature,
@@ -31,7 +31,6 @@ from curenu.newton.target import (
     Target,
     aim_at,
     check_words,
-    kind_of,
 )
 from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, extreme_eigenvalues, kept_vectors, length
@@ -87,57 +86,11 @@ class CubicNewton:
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Upper bound of the work on the first sample: all products, two values a step."""
-        own = self._plan(problem)
-        if self._judged and problem.training.total is None:
-            other = self._to_the_minimum()._plan(problem)
+        own = planned(self, problem)
+        if self.judged and problem.training.total is None:
+            other = planned(self._to_the_minimum(), problem)
             return other if other.examples > own.examples else own
         return own
-
-    def _plan(self, problem: ErasureProblem) -> Plan:
-        retain, forget = problem.retain.size, problem.forget.size
-        size = min(self.sample_size or retain, retain)
-        products = min(self.hvp_size or size, retain)
-        budget, held = self.solver.budget(problem.retain.dimension), self._held(retain)
-        auto = self.penalty == "auto"
-        bent = kind_of(problem, self.objective, self.curvature)
-        convex = problem.retain.source.evaluation.form.convex
-        hidden = 0 if bent == "gauss_newton" and convex else budget.hidden
-        heavy = self.max_steps * (size + products * (budget.products + hidden)) + auto * 2 * size
-        heavy += size + products * (self.certificate_products + 1) + precision_examples(problem)
-        light = auto * (held * (8 * self.max_steps + 11) if held else 2 * self.max_steps * size)
-        vectors = max(budget.vectors + hidden, self._certificate_vectors(problem))
-        vectors += 1 + (self.average > 0)
-        if self.objective == "anchored":  # forget examples beside, outputs at theta0, the pull
-            heavy += problem.training.examples(problem.retain, problem.forget)
-            share = 1 + max(1 / 4, forget / retain)
-            heavy = math.ceil(share * (heavy + self.max_steps * size)) + forget
-            light = math.ceil(share * (light + self.max_steps * (size + products) + 4 * held))
-            vectors += 5
-        if self.single_step and self._judged:
-            checkpoints = len(problem.training.checkpoints)
-            more = large_step_examples(self.tuning, retain, forget, checkpoints)
-            heavy, light = heavy + more[0], light + more[1]
-            vectors = max(vectors, self.tuning.large_products + 8)
-        if self.preconditioner != "none":
-            heavy += min(self.tuning.metric_size, retain)
-            vectors += 3
-        return Plan(
-            heavy + light,
-            vectors,
-            budget.matrices,
-            curvature=bent,
-            forward=light,
-            anchored=self.objective == "anchored",
-            kept=products if bent == "hessian" and self.memory.graphs != 0 else 0,
-            graphs=self.memory.graphs,
-        )
-
-    def _certificate_vectors(self, problem: ErasureProblem) -> int:
-        """What Lanczos for the certificate holds: a basis where it is kept, else four vectors."""
-        start = problem.start
-        rows = min(self.certificate_products, len(start))
-        kept = self._basis_bytes() // (len(start) * start.element_size())
-        return rows + 4 if rows <= max(LEAST_BASIS, kept) else 4
 
     def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
         """Iterate from `problem.start`, check on held-out examples, certify where it ended."""
@@ -151,7 +104,7 @@ class CubicNewton:
                 generator,
                 self.memory,
             )
-            loop = self._to_the_minimum() if target.converged and self._judged else self
+            loop = self._to_the_minimum() if target.converged and self.judged else self
             found = loop._found(problem, target, generator)
             certificate = self._certify(target.objective, found, generator)
         notes = (*target.notes, *found.notes)
@@ -159,7 +112,7 @@ class CubicNewton:
         return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes, warm)
 
     @property
-    def _judged(self) -> bool:
+    def judged(self) -> bool:
         """Whether steps are sampled, and judged on examples set aside."""
         sampled = self.sample_size is not None and self.hvp_size is None
         return sampled and self.objective == "anchored" and self.penalty == "auto"
@@ -205,7 +158,7 @@ class CubicNewton:
         """None where the minimum is the aim, or an earlier model is what is anchored at."""
         limited = target.limit is not None and target.limit.curvature > 0.0
         stops = limited and not self.tolerance and not self.certificate_products
-        if not (self.single_step and self._judged and stops) or problem.anchor is not None:
+        if not (self.single_step and self.judged and stops) or problem.anchor is not None:
             return None
         return LargeStep(problem, target, self.tuning, self.memory.graphs)
 
@@ -213,7 +166,7 @@ class CubicNewton:
         """The result on samples large enough that it is one on examples set aside, too."""
         objective = target.objective
         size = self.sample_size or objective.size
-        apart = self._held(objective.size)
+        apart = self.held(objective.size)
         if apart == 0 or not isinstance(objective, AnchoredRisk):
             return self._iterate(problem, target, size, generator)
         rest, held = objective.hold_out(apart, generator)
@@ -242,7 +195,7 @@ class CubicNewton:
             del found  # a vector less while the next is looked for
             size *= self.tuning.growth
 
-    def _held(self, size: int) -> int:
+    def held(self, size: int) -> int:
         """How many retained examples are set aside: none where a sample would be all the rest."""
         if self.objective != "anchored" or self.sample_size is None:
             return 0
@@ -329,7 +282,7 @@ class CubicNewton:
             found.theta,
             max_products=self.certificate_products,
             generator=generator,
-            keep=kept_vectors(found.theta, self._basis_bytes()),
+            keep=kept_vectors(found.theta, self.basis_bytes()),
         )
         return Certificate(
             gradient_norm=length(gradient),
@@ -341,5 +294,6 @@ class CubicNewton:
             recurrence=ends.recurrence,
         )
 
-    def _basis_bytes(self) -> int:
+    def basis_bytes(self) -> int:
+        """Bytes of Krylov vectors that the certificate may keep."""
         return BASIS_MEMORY if self.memory.basis is None else self.memory.basis

@@ -46,7 +46,7 @@ class Response:
 
     φ(h) = (1 − e^{−hΔt})/h. The flow is solved exactly among the vectors of one Krylov space of
     r a segment, all on one sample of retained examples. For the oracle of as many steps, w = 1
-    and g has −(n_f/n) ∇F_r beside it. Equation (11) of `docs/theory.md`.
+    and g has −(n_f/n) ∇F_r beside it. Equation (12) of `docs/theory.md`.
     """
 
     problem: ErasureProblem

@@ -3,7 +3,6 @@
 from curenu.risks.agreement import require_same_problem
 from curenu.risks.anchor import Anchor
 from curenu.risks.anchored import AnchoredRisk
-from curenu.risks.checkpoint import Checkpoint
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.heads import (
     combined,
@@ -22,7 +21,6 @@ from curenu.risks.weighted_sum import WeightedSum
 __all__ = [
     "Anchor",
     "AnchoredRisk",
-    "Checkpoint",
     "EmpiricalRisk",
     "Limit",
     "Linearised",

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from curenu.autodiff.linearisation import Kind
+from curenu.checkpoints import Checkpoint, spans
 from curenu.errors import BadRequest
-from curenu.risks.checkpoint import Checkpoint, spans
 from curenu.risks.convergence import converged, convergence_examples
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.optimizer_time import (

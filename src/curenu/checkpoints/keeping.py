@@ -12,8 +12,8 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from curenu.atomic import replace_file
+from curenu.checkpoints.checkpoint import Checkpoint
 from curenu.errors import BadRequest, RunBroken
-from curenu.risks import Checkpoint
 
 __all__ = ["Checkpoints"]
 
