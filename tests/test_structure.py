@@ -12,8 +12,8 @@ import curenu
 SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
-    "parameters", "own_model", "checkpoints", "recorder", "losses", "data", "risks", "autodiff", "operators", "checks",
-    "tasks", "runs", "facade", "compare", "networks", "bench",
+    "parameters", "own_model", "checkpoints", "recorder", "losses", "data", "risks", "autodiff",
+    "operators", "checks", "tasks", "runs", "facade", "compare", "networks", "bench",
 )  # fmt: skip
 FILES_ALLOWED = (
     "atomic",
