@@ -63,6 +63,10 @@ class Advice(Enum):
 
     COST = "Retrain: the requests so far have taken as long as retraining does."
     SHARE = "Retrain: more of the data is gone than erasure was ever compared with retraining on."
+    BENDS = (
+        "Retrain if you can: the forget set's loss did not answer as that of a small change does, "
+        "and such erasures, of whole classes mostly, ended far from retrained models."
+    )
     STUCK = "Retrain: two requests ended where they began, no step being closer to their aim."
     NOISE = (
         "Retrain: on a sample the requests together are not measurably closer to their aim than "

@@ -16,6 +16,7 @@ from curenu.erasure import Erasure
 from curenu.methods import StoCuReNU
 from curenu.newton.tuning import Tuning
 from curenu.risks import EmpiricalRisk
+from curenu.status import Advice
 from tests.problems import generator
 
 DECAY, TIME = 1e-2, 20.0
@@ -121,6 +122,7 @@ def test_wrong_labels_are_found_not_to_have_been_fitted() -> None:
     wrong[GONE] = (y[GONE] + 1) % 3
     result = erased(problem_of(trained(linear(), x, wrong), x, wrong, GONE))
     assert any("was not fitted" in note for note in result.notes)
+    assert str(Advice.BENDS) not in result.notes
 
 
 def test_a_whole_class_is_found_to_bend_the_model() -> None:
@@ -130,6 +132,7 @@ def test_a_whole_class_is_found_to_bend_the_model() -> None:
     net = nn.Sequential(nn.Linear(4, 12), nn.Tanh(), nn.Linear(12, 3)).double()
     result = erased(problem_of(trained(net, x, y, 2000), x, y, one))
     assert any("more steps" in note for note in result.notes)
+    assert str(Advice.BENDS) in result.notes
 
 
 def test_a_sampled_step_grows_while_examples_set_aside_confirm_it() -> None:

@@ -35,7 +35,7 @@ from curenu.newton.target import (
 from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, extreme_eigenvalues, kept_vectors, length
 from curenu.risks import AnchoredRisk, Objective
-from curenu.status import Status
+from curenu.status import Advice, Status
 
 __all__ = ["CubicNewton"]
 
@@ -151,7 +151,8 @@ class CubicNewton:
             return Found(outcome.theta, Status.SCHEDULE_DONE, outcome.trace, None, None, notes)
         onward = Coordinates(outcome.theta, target.coordinates.metric)
         found = self._tried(problem, replace(target, coordinates=onward), generator)
-        notes = (f"{outcome.note}, and more steps: {outcome.doubt}", *found.notes)
+        advice = (str(Advice.BENDS),) if outcome.doubt.bends else ()
+        notes = (f"{outcome.note}, and more steps: {outcome.doubt.why}", *found.notes, *advice)
         return replace(found, trace=(*outcome.trace, *found.trace), notes=notes)
 
     def _large_step(self, problem: ErasureProblem, target: Target) -> LargeStep | None:

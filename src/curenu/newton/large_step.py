@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +19,13 @@ from curenu.risks import AnchoredRisk, EmpiricalRisk
 __all__ = ["LargeStep", "Outcome", "large_step_examples"]
 
 
+class Doubt(NamedTuple):
+    """Why a step is not enough, and whether because the network does not answer linearly."""
+
+    why: str
+    bends: bool = False
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Where it led, `[d]`, and by what steps; `doubt` says why that is not enough."""
@@ -25,7 +33,7 @@ class Outcome:
     theta: Tensor
     trace: tuple[StepRecord, ...]
     note: str
-    doubt: str | None = None
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class LargeStep:
         note = f"one step on {size} examples, {record.products} products"
         if training.checkpoints:
             note += ", checkpoints of an adaptive optimiser left aside"
-        doubt = "the objective rose on examples set aside" if rose else None
+        doubt = Doubt("the objective rose on examples set aside") if rose else None
         return Outcome(theta, (record,), note, doubt or self._doubt(theta, held, generator))
 
     def _along_training(self, held: AnchoredRisk, generator: torch.Generator) -> Outcome:
@@ -106,7 +114,7 @@ class LargeStep:
             )
         return theta, self.problem.report(record), rose
 
-    def _doubt(self, theta: Tensor, held: AnchoredRisk, generator: torch.Generator) -> str | None:
+    def _doubt(self, theta: Tensor, held: AnchoredRisk, generator: torch.Generator) -> Doubt | None:
         """Why the step is not to be trusted; None where nothing speaks against it."""
         start, tuning = self.problem.start, self.tuning
         forget = self.problem.forget.sample(tuning.large_held, generator)
@@ -114,7 +122,8 @@ class LargeStep:
         retain = self.problem.retain.subset(held.ids)
         fitted = _loss(retain, start, float(retain.value(start)))
         if (gone := _loss(forget, start, model.value)) > tuning.large_fitted * fitted:
-            return f"the forget set was not fitted (mean loss {gone:.3g}, retained {fitted:.3g})"
+            told = f"mean loss {gone:.3g}, retained {fitted:.3g}"
+            return Doubt(f"the forget set was not fitted ({told})")
         step = theta - start
         linear = inner(model.gradient, step)
         expected = linear + 0.5 * inner(model @ step, step)
@@ -124,10 +133,12 @@ class LargeStep:
             return None
         least, most = tuning.large_agrees
         if not least <= change / expected <= most:
-            return f"the forget set's loss changed {change / expected:.2f} times as was expected"
-        if change > tuning.large_bend * linear:
-            return f"the forget set's loss changed {change / linear:.2f} times as its slope says"
-        return None
+            answer = f"{change / expected:.2f} times as was expected"
+        elif change > tuning.large_bend * linear:
+            answer = f"{change / linear:.2f} times as its slope says"
+        else:
+            return None
+        return Doubt(f"the forget set's loss changed {answer}", bends=True)
 
 
 def large_step_examples(
