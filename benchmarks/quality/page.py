@@ -56,10 +56,18 @@ def section(name: str, results: dict[str, Any], remarks: str) -> str:
     facts = (
         f"`curenu bench {name} --jobs {results['jobs']}`: {seeds}, grid points of any method at "
         f"most {config['tuning_budget']}. "
-        f"curenu {results['curenu']}, torch {results['torch']}, {results['cores']} cores."
+        f"curenu {results['curenu']}, torch {results['torch']}, {results['cores']} cores, "
+        f"{made(results)}."
     )
     parts = [f"## {config['title']}", config["about"], facts, remarks, markdown(results, BRIEF)]
     return "\n\n".join(part for part in (*parts, tuned(results), degenerate(results)) if part)
+
+
+def made(results: dict[str, Any]) -> str:
+    """When, and by which commit; what is older says so."""
+    if results.get("date") is None:
+        return "made before results named their commit, by `stocurenu`'s seven steps alone"
+    return f"made on {results['date']} at commit {results['commit'] or 'unknown'}"
 
 
 def tuned(results: dict[str, Any]) -> str:

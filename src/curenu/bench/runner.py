@@ -22,6 +22,7 @@ from curenu.bench.cell import NOTHING, ORACLE, Cell, Made, run_cell
 from curenu.bench.config import Config, ErasureConfig, MethodConfig
 from curenu.bench.degeneracy import Degeneracy, run_degeneracy
 from curenu.bench.ensemble import Ensemble, ensembles, run_ensemble
+from curenu.bench.origin import origin
 from curenu.bench.tuning import Trial, run_trial
 from curenu.bench.workshop import Look, Training, Workshop, workshop
 from curenu.compare import Stage
@@ -62,6 +63,7 @@ def run(
         results = {
             "name": name,
             "config": config.model_dump(mode="json"),
+            **origin(),
             "curenu": version("curenu"),
             "torch": torch.__version__,
             "python": platform.python_version(),
