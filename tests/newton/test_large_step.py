@@ -74,7 +74,7 @@ def newton_step(model: nn.Module, x: Tensor, y: Tensor, kept: list[int]) -> Tens
 
 
 def test_on_a_linear_model_it_is_the_damped_newton_step() -> None:
-    """The Gauss-Newton matrix is the Hessian there, and six products span all six weights.
+    """The Gauss-Newton matrix is the Hessian there, and products span all six weights.
 
     One retained example is set aside, no matter which.
     """
@@ -141,7 +141,7 @@ def test_a_sampled_step_grows_while_examples_set_aside_confirm_it() -> None:
     problem = problem_of(trained(linear(), x, y), x, y, GONE)
     sizes = {"large_sample": 8, "large_share": 0.01}
     free, strict = (erased(problem, **sizes, worth=worth) for worth in (1e-9, 1.0))
-    assert strict.trace[0].products < free.trace[0].products <= 6
+    assert strict.trace[0].products < free.trace[0].products <= 12
 
 
 def test_without_it_steps_are_made_from_the_start() -> None:

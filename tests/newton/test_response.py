@@ -68,7 +68,7 @@ def test_it_is_the_difference_of_two_trainings(clock: Clock, time: float) -> Non
     kept = [i for i in range(N) if i not in GONE]
     without = trained(x[kept], y[kept], time, start)[-1]
     problem = problem_of(path, 60, clock)
-    theta, trace = Response(problem, "gauss_newton", False, Tuning())(N, generator())
+    theta, trace = Response(problem, "gauss_newton", False, 6, Tuning())(N, generator())
     wanted = without - path[-1]
     torch.testing.assert_close(
         theta - problem.start, wanted, rtol=0, atol=0.01 * float(wanted.norm())
@@ -81,7 +81,7 @@ def test_a_metric_changes_the_vectors_and_not_the_flow() -> None:
     path = trained(*data(), TIME, torch.zeros(4, dtype=torch.float64))
     problem = problem_of(path, 5, "same_epochs")
     plain, metric = (
-        Response(problem, "gauss_newton", wanted, Tuning())(N, generator())[0]
+        Response(problem, "gauss_newton", wanted, 6, Tuning())(N, generator())[0]
         for wanted in (False, True)
     )
     torch.testing.assert_close(plain, metric, rtol=1e-6, atol=1e-9)

@@ -161,7 +161,7 @@ class CubicNewton:
         stops = limited and not self.tolerance and not self.certificate_products
         if not (self.single_step and self.judged and stops) or problem.anchor is not None:
             return None
-        return LargeStep(problem, target, self.tuning, self.memory.graphs)
+        return LargeStep(problem, target, self.tuning, self.memory)
 
     def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
         """The result on samples large enough that it is one on examples set aside, too."""

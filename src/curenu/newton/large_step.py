@@ -8,15 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from curenu.budgets import BASIS_MEMORY, Memory
 from curenu.erasure import ErasureProblem, StepRecord
 from curenu.newton.krylov_steps import krylov_steps
 from curenu.newton.response import Response
 from curenu.newton.target import Target
 from curenu.newton.tuning import Tuning
-from curenu.operators import inner, length
+from curenu.operators import inner, kept_vectors, length
 from curenu.risks import AnchoredRisk, EmpiricalRisk
 
-__all__ = ["LargeStep", "Outcome", "large_step_examples"]
+__all__ = ["LargeStep", "Outcome", "large_step_examples", "most_kept"]
 
 
 class Doubt(NamedTuple):
@@ -53,7 +54,7 @@ class LargeStep:
     problem: ErasureProblem
     target: Target
     tuning: Tuning
-    graphs: int | None = None  # bytes of differentiated graphs that may be kept
+    memory: Memory = Memory()
 
     def __call__(self, generator: torch.Generator) -> Outcome | None:
         """The step and what is thought of it; None where there is nothing to set aside."""
@@ -79,10 +80,21 @@ class LargeStep:
         """The same with the pull at each checkpoint, not only at the last model."""
         metric = self.target.coordinates.metric is not None
         size = large_sample(self.problem.retain.size, self.tuning)
-        respond = Response(self.problem, self.target.curvature, metric, self.tuning, self.graphs)
+        respond = Response(
+            self.problem,
+            self.target.curvature,
+            metric,
+            self._products(),
+            self.tuning,
+            self.memory.graphs,
+        )
         theta, trace = respond(size, generator)
         note = f"response along training, {len(trace)} checkpoints, {size} examples"
         return Outcome(theta, trace, note, self._doubt(theta, held, generator))
+
+    def _products(self) -> int:
+        metric = self.target.coordinates.metric is not None
+        return self.tuning.most_products(metric, most_kept(self.problem.start, self.memory))
 
     def _step(self, sample: AnchoredRisk, held: AnchoredRisk) -> tuple[Tensor, StepRecord, bool]:
         """The step of the largest space whose fall on `held` is a share of the best.
@@ -91,13 +103,15 @@ class LargeStep:
         """
         start, coordinates = self.problem.start, self.target.coordinates
         curvature = coordinates.seen(
-            sample.linearise(start, curvature=self.target.curvature, memory_budget=self.graphs)
+            sample.linearise(
+                start, curvature=self.target.curvature, memory_budget=self.memory.graphs
+            )
         )
         gradient = coordinates.slope(sample.gradient_at_start)
         before = float(held.value(start))
         theta, record, lowest, rose = start, StepRecord(), 0.0, False
         reach = self.tuning.longest * max(1.0, length(start))
-        steps = krylov_steps(curvature, gradient, self.tuning.large_products, reach)
+        steps = krylov_steps(curvature, gradient, self._products(), reach)
         for products, (step, damping) in enumerate(steps, start=1):
             point = start + coordinates.step(step)
             after, rounding = held.measure(point)
@@ -141,15 +155,20 @@ class LargeStep:
         return Doubt(f"the forget set's loss changed {answer}", bends=True)
 
 
+def most_kept(start: Tensor, memory: Memory) -> int:
+    """How many Krylov vectors a large step may keep, all of them."""
+    return kept_vectors(start, BASIS_MEMORY if memory.basis is None else memory.basis)
+
+
 def large_step_examples(
-    tuning: Tuning, retain: int, forget: int, checkpoints: int
+    tuning: Tuning, products: int, retain: int, forget: int, checkpoints: int
 ) -> tuple[int, int]:
     """How many examples a large step passes at most: (by gradients and products, forward only)."""
     held, few = min(tuning.large_held, retain // 5), min(tuning.large_held, forget)
     aside = held + max(1, held // 4, round(held * forget / retain))
-    each = large_sample(retain, tuning) * (tuning.large_products + 1) + forget
+    each = large_sample(retain, tuning) * (products + 1) + forget
     each += min(tuning.metric_size, retain)
-    return max(1, checkpoints) * each + 2 * few, aside * (tuning.large_products + 2) + held + few
+    return max(1, checkpoints) * each + 2 * few, aside * (products + 2) + held + few
 
 
 def large_sample(retain: int, tuning: Tuning) -> int:

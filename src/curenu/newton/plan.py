@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from curenu.budgets import LEAST_BASIS
 from curenu.erasure import ErasureProblem, Plan
-from curenu.newton.large_step import large_step_examples
+from curenu.newton.large_step import large_step_examples, most_kept
 from curenu.newton.precision import precision_examples
 from curenu.newton.target import kind_of
 
@@ -40,9 +40,10 @@ def planned(loop: CubicNewton, problem: ErasureProblem) -> Plan:
         vectors += 5
     if loop.single_step and loop.judged and problem.training.total != math.inf:
         checkpoints = len(problem.training.checkpoints)
-        more = large_step_examples(loop.tuning, retain, forget, checkpoints)
+        most = loop.tuning.most_products(False, most_kept(problem.start, loop.memory))
+        more = large_step_examples(loop.tuning, most, retain, forget, checkpoints)
         heavy, light = heavy + more[0], light + more[1]
-        vectors = max(vectors, loop.tuning.large_products + 8)
+        vectors = max(vectors, most + 8)
     if loop.preconditioner != "none":
         heavy += min(loop.tuning.metric_size, retain)
         vectors += 3

@@ -52,6 +52,7 @@ class Response:
     problem: ErasureProblem
     kind: Kind
     metric: bool
+    products: int  # of a segment at most
     tuning: Tuning
     graphs: int | None = None
 
@@ -88,7 +89,7 @@ class Response:
         size = length(force)
         if size == 0.0:
             return torch.zeros_like(force), StepRecord(gradient_norm=0.0, step_norm=0.0)
-        damped, most = replace(curvature, shift=1.0 / span), self.tuning.large_products
+        damped, most = replace(curvature, shift=1.0 / span), self.products
         start = coordinates.slope(force)
         space = KrylovSpace(coordinates.seen(damped), start.clone, limit=most, keep=most)
         for _ in space.grow():

@@ -24,11 +24,12 @@ class Tuning:
     if that brings `worth` of the largest fall seen.
 
     A single large step takes `large_share` of the retained examples, `large_sample` at least, and
-    `large_products` at most (8 or fewer: their vectors are kept), with `large_held` examples set
-    aside; the space grows while the objective there falls by `worth` of the most that it did. The
-    step is enough where, on `large_held` forget examples, the loss changes by a factor within
-    `large_agrees` of what its quadratic model says, by `large_bend` times what its slope says at
-    most, and where its mean is `large_fitted` times that of retained examples at most.
+    `large_products` at most, `plain_products` without a metric, which resolves less with each, as
+    far as memory keeps their vectors; `large_held` examples are set aside, and the space grows
+    while the objective there falls by `worth` of the most that it did. The step is enough where,
+    on `large_held` forget examples, the loss changes by a factor within `large_agrees` of what its
+    quadratic model says, by `large_bend` times what its slope says at most, and where its mean is
+    `large_fitted` times that of retained examples at most.
 
     Where training had converged, `minimum_steps` at most are taken with
     `minimum_products` each, until the gradient is `minimum_tolerance` of the first.
@@ -54,6 +55,7 @@ class Tuning:
     large_share: float = 0.25
     large_sample: int = 2048
     large_products: int = 6
+    plain_products: int = 12
     large_held: int = 1024
     large_agrees: tuple[float, float] = (0.8, 1.2)
     large_bend: float = 1.6
@@ -75,8 +77,8 @@ class Tuning:
             or self.growth < 2
         ):
             raise BadRequest(f"{self}.", "sizes of 1 or more, samples that grow by 2 or more.")
-        if min(self.large_sample, self.large_held) < 1 or not 1 <= self.large_products <= 8:
-            raise BadRequest(f"{self}.", "sizes of 1 or more, and 1 to 8 products of a large step.")
+        if min(self.large_sample, self.large_held, self.large_products, self.plain_products) < 1:
+            raise BadRequest(f"{self}.", "sizes and products of a large step of 1 or more.")
 
     def factors(self, step: int) -> tuple[float, ...]:
         """Of the penalty, tried at this step; none where it is not judged."""
@@ -86,3 +88,7 @@ class Tuning:
         return (
             self.later_factors[(turn - 1) % len(self.later_factors)] if turn else self.first_factors
         )
+
+    def most_products(self, metric: bool, kept: int) -> int:
+        """Of a large step, where `kept` vectors may be kept."""
+        return min(self.large_products if metric else self.plain_products, kept)
