@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 
+import curenu
 from curenu import ErasureProblem, TrainingTime
 from curenu.erasure import Erasure
 from curenu.methods import StoCuReNU
 from curenu.newton.tuning import Tuning
 from curenu.risks import EmpiricalRisk
 from curenu.status import Advice
+from curenu.tasks import load_task
 from tests.problems import generator
 
 DECAY, TIME = 1e-2, 20.0
@@ -158,3 +160,26 @@ def test_an_earlier_model_as_the_anchor_leaves_it_out() -> None:
     problem = problem_of(model, x, y, GONE, anchor=torch.zeros(15, dtype=torch.float64))
     result = StoCuReNU()(problem, generator=generator())
     assert not any("one step on" in note for note in result.notes)
+
+
+def test_a_users_function_comes_as_far_as_the_same_loss_by_name() -> None:
+    """Of the change by name, with its metric, the function's change without one makes most."""
+    task = load_task("digits")
+    model = task.train_model(0)
+    gone = torch.randperm(1437, generator=generator(3))[:140].tolist()
+
+    def changed(loss: Any) -> Tensor:
+        result = curenu.unlearn(
+            model,
+            task.train,
+            loss,
+            forget=gone,
+            weight_decay=task.recipe.weight_decay,
+            training=task.training_time,
+        )
+        return result.theta - torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    named = changed("cross_entropy")
+    own = changed(lambda outputs, targets: functional.cross_entropy(outputs, targets))
+    assert float(torch.dot(own, named) / named.square().sum()) >= 0.8
+    assert float((own - named).norm() / named.norm()) <= 0.5
