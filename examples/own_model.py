@@ -35,7 +35,7 @@ def main() -> None:
     print(result.status)
     print(f"{result.cost.gradients} gradients, {result.cost.hvps} Hessian-vector products")
     for step in result.trace:
-        print(f"penalty {step.penalty:.3g} gave damping {step.damping:.3g}")
+        print(f"{step.products} products gave a step of length {step.step_norm:.3g}")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 
 def test_the_example_of_a_model_runs(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(ROOT / "examples/own_model.py"), run_name="__main__")
-    assert "gave damping" in capsys.readouterr().out
+    assert "products gave a step of length" in capsys.readouterr().out
 
 
 def test_the_example_of_a_task_is_trained_and_unlearned(tmp_path: Path) -> None:

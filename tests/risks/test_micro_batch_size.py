@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -20,6 +18,16 @@ SEEN: list[int] = []
 """How many examples each pass through a `Slow` model had."""
 
 
+TIME = [0.0]
+"""What the clock says that sizes are timed by."""
+
+
+@pytest.fixture(autouse=True)
+def _clock_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the model takes time: what else runs on the machine cannot choose a size."""
+    monkeypatch.setattr(micro_batch_size, "clock", lambda: TIME[0])
+
+
 class Slow(nn.Module):
     """A layer that needs a fixed time a call, and the more where it is given too many."""
 
@@ -33,7 +41,7 @@ class Slow(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         SEEN.append(len(x))
-        time.sleep(0.002 + (0.0002 * len(x) if len(x) > self.most else 0.0))
+        TIME[0] += 0.002 + (0.0002 * len(x) if len(x) > self.most else 0.0)
         return self.linear(x)
 
 
@@ -127,7 +135,7 @@ class Distant(Dataset[tuple[Tensor, int]]):
         return 300
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        time.sleep(0.005)
+        TIME[0] += 0.005
         return torch.full((4,), index / 1000.0, dtype=torch.float64), index % 3
 
 

@@ -16,7 +16,7 @@ from curenu.methods import CuReNU, FineTune, Retrain, StoCuReNU
 from curenu.runs.session import Session
 from tests.runs.runs import SHORT, SIZE, state_of, vector
 
-STEP = StoCuReNU(max_steps=1, sample_size=64)
+STEP = StoCuReNU(single_step=False, max_steps=1, sample_size=64)
 
 
 def test_anchored_at_the_first_model_a_request_takes_all_that_went_before(folder: Path) -> None:
@@ -72,7 +72,9 @@ def test_a_request_starts_from_the_penalty_of_one_made_the_same_way(folder: Path
     assert first.penalty is not None
     second = session.unlearn(range(10, 20), STEP).record
     assert second.penalty_before == first.penalty
-    other = session.unlearn(range(20, 30), StoCuReNU(max_steps=1, sample_size=65)).record
+    other = session.unlearn(
+        range(20, 30), StoCuReNU(single_step=False, max_steps=1, sample_size=65)
+    ).record
     assert other.penalty_before is None
     assert session.unlearn([40], StoCuReNU(penalty=5.0, max_steps=1)).record.penalty is None
     assert session.unlearn([41], STEP).record.penalty_before is None

@@ -50,6 +50,7 @@ class ComplementSpace:
         self.diagonal: list[float] = []
         self.off_diagonal: list[float] = []
         self.couplings: list[float] = []
+        self._missed = (0, 1.0)  # at how many vectors, and how much of q_{k+1}
         self._limit = min(limit, summed(basis.shape[1]) - len(basis))
         start = random_direction(basis[0], generator)
         for _ in range(2):
@@ -103,9 +104,9 @@ class ComplementSpace:
         k = len(self._space)
         first = self._space.remainder * float(coordinates[k - 1])
         second = self.remainder * float(coordinates[-1])
-        seen = float(np.square(self.couplings).sum())
         ahead = self._coupling(self._basis[len(self)]) if second != 0.0 else 0.0
-        square = first**2 * max(0.0, 1.0 - seen) + second**2 + 2.0 * first * second * ahead
+        missed = self._missed_of_next() if first != 0.0 else 0.0
+        square = (first * missed) ** 2 + second**2 + 2.0 * first * second * ahead
         return max(0.0, square) ** 0.5
 
     def combine(self, coordinates: NDArray[np.float64]) -> Tensor:
@@ -114,6 +115,15 @@ class ComplementSpace:
         step = self._space.combine(coordinates[:k])
         rows = self._basis[: len(self)]
         return step.addmv_(rows.mT, torch.as_tensor(coordinates[k:]).to(rows))
+
+    def _missed_of_next(self) -> float:
+        """|q_{k+1} − V c|, from the vectors: 1 − |c|² is all rounding where nothing is missed."""
+        if self._next is None:
+            return 0.0
+        if self._missed[0] != len(self):
+            rest = take_off(self._next.clone(), self._basis[: len(self)])
+            self._missed = len(self), length(rest)
+        return self._missed[1]
 
     def _coupling(self, vector: Tensor) -> float:
         return 0.0 if self._next is None else inner(vector, self._next)
