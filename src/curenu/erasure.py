@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -18,7 +18,16 @@ from curenu.operators import Recurrence
 from curenu.risks import AnchoredRisk, EmpiricalRisk, Limit, TrainingTime
 from curenu.status import Status
 
-__all__ = ["Certificate", "Erasure", "ErasureProblem", "Method", "Plan", "StepRecord"]
+__all__ = [
+    "Certificate",
+    "Constant",
+    "Erasure",
+    "ErasureProblem",
+    "Guarantee",
+    "Method",
+    "Plan",
+    "StepRecord",
+]
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,58 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """One number that a guarantee rests on, and where it comes from; None where it is unknown."""
+
+    name: str
+    value: float | None
+    origin: Literal["chosen", "measured", "assumed", "unknown"]
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f" = {self.value:.4g}"
+        return f"{self.name}{value} ({self.origin})"
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """(epsilon, delta)-indistinguishability of the result from an oracle with the same noise.
+
+    The result without its noise is at most `distance` from the oracle without its noise, if
+    every one of `constants` is what it is taken to be; `noise` is the standard deviation of each
+    coordinate. `distance` is None where a constant is unknown. Not a convergence certificate.
+    `docs/guarantees.md`.
+    """
+
+    distance: float | None
+    noise: float
+    delta: float
+    constants: tuple[Constant, ...]
+
+    @property
+    def epsilon(self) -> float:
+        """(distance/noise) √(2 ln(1.25/delta)); inf where that is above 1 or unknown.
+
+        The theorem says nothing above 1. Source: Dwork and Roth, The algorithmic foundations of
+        differential privacy (2014), theorem A.1.
+        """
+        if self.distance is None or self.noise == 0.0:
+            return math.inf
+        found = self.distance / self.noise * math.sqrt(2.0 * math.log(1.25 / self.delta))
+        return found if found <= 1.0 else math.inf
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The guarantee in a sentence, and what it rests on in another."""
+        distance = "unknown" if self.distance is None else f"{self.distance:.4g}"
+        if math.isinf(self.epsilon):
+            said = f"no epsilon at delta {self.delta:g}: "
+        else:
+            said = f"epsilon {self.epsilon:.4g} at delta {self.delta:g}, if all below holds: "
+        said += f"distance at most {distance}, noise {self.noise:g}"
+        return said, "rests on: " + ", ".join(map(str, self.constants))
+
+
+@dataclass(frozen=True)
 class ErasureProblem:
     """Everything a method may use, and nothing else.
 
@@ -171,6 +232,7 @@ class Erasure:
 
     `penalty` is what an automatic penalty settled on at the first step, where the next request
     starts (later ones answer to the samples' noise); None without one, or without a result.
+    `certificate` is about convergence, `guarantee` about privacy; most methods have neither.
     """
 
     theta: Tensor
@@ -180,6 +242,7 @@ class Erasure:
     certificate: Certificate | None = None
     notes: tuple[str, ...] = ()
     penalty: float | None = None
+    guarantee: Guarantee | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from curenu.cost import clock
 from curenu.methods import METHODS
 from curenu.operators import kronecker_metric, random_direction
 from tests.gpu import problems
+from tests.methods.short_form import short_form
 from tests.problems import generator
 
 pytestmark = [
@@ -218,7 +219,7 @@ def test_products_go_by_forward_mode(kind: str, curvature: Any) -> None:
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in ("retrain", "stocurenu")])
 def test_every_method_runs_on_the_card(name: str) -> None:
     model, data = problems.mlp()
-    found = erased(on_card(model), data, method=name)
+    found = erased(on_card(model), data, method=short_form(name))
     assert found.theta.is_cuda
     assert found.theta.isfinite().all()
 

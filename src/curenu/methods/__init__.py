@@ -10,6 +10,7 @@ from curenu.errors import BadRequest
 from curenu.methods.anchored_adam import AnchoredAdam
 from curenu.methods.anchored_sgd import AnchoredSGD
 from curenu.methods.bad_teacher import BadTeacher
+from curenu.methods.constrained_newton import ConstrainedNewton
 from curenu.methods.curenu import CuReNU
 from curenu.methods.damped_newton import DampedNewton
 from curenu.methods.delete import DELETE
@@ -39,6 +40,7 @@ __all__ = [
     "AnchoredAdam",
     "AnchoredSGD",
     "BadTeacher",
+    "ConstrainedNewton",
     "CuReNU",
     "DampedNewton",
     "FineTune",
@@ -65,6 +67,7 @@ METHODS: dict[str, type] = {
     "stocurenu": StoCuReNU,
     "pseudo-inverse-newton": PseudoInverseNewton,
     "damped-newton": DampedNewton,
+    "constrained-newton": ConstrainedNewton,
     "fine-tune": FineTune,
     "anchored-sgd": AnchoredSGD,
     "anchored-adam": AnchoredAdam,
