@@ -25,7 +25,7 @@ from curenu.cubic import CubicModel, LanczosSolver
 from curenu.distributed import joined, own, reduced, split_vectors
 from curenu.methods import CuReNU, StoCuReNU
 from curenu.operators import KrylovSpace, inner, kept_vectors, kronecker_metric, length
-from curenu.risks import AnchoredRisk, EmpiricalRisk, squared_gradients
+from curenu.risks import AnchoredRisk, EmpiricalRisk, gradient_rows, squared_gradients
 from curenu.runs.session import Session
 from tests.problems import PROBLEMS, classes, generator, initialised, inputs, mlp
 
@@ -94,6 +94,7 @@ def objectives(dtype: torch.dtype = torch.float64) -> Found:
             found[f"{name}: metric"] = metric.root(torch.ones_like(theta))
         if name == "mlp":
             found[f"{name}: squares"] = squared_gradients(risk, theta)
+            found[f"{name}: rows"] = gradient_rows(risk, theta)
     return found
 
 

@@ -25,6 +25,8 @@ from curenu.methods import (
     ConstrainedNewton,
     FineTune,
     Fisher,
+    FisherForgetting,
+    FisherRemoval,
     GradDiff,
     GradientAscent,
     L1Sparse,
@@ -52,6 +54,8 @@ SHORT: list[Any] = [
     SSD(selection=1.5),
     BadTeacher(epochs=2, batch_size=5),
     Fisher(),
+    FisherForgetting(),
+    FisherRemoval(sample_size=10),
     ConstrainedNewton(runs=2, recursions=5, batch_size=5, scale=5.0, damping=100.0),
 ]
 DESCENDING = [method for method in SHORT if hasattr(method, "learning_rate")]
@@ -146,7 +150,7 @@ def test_what_needs_classes_says_so(kind: type) -> None:
             kind()(problem_of(name), generator=generator())
 
 
-@pytest.mark.parametrize("kind", [SSD, Fisher])
+@pytest.mark.parametrize("kind", [SSD, Fisher, FisherForgetting, FisherRemoval])
 def test_what_squares_gradients_of_single_examples_refuses_mappings(kind: type) -> None:
     with pytest.raises(UnsupportedModel, match="single examples"):
         kind()(problem_of("mapping"), generator=generator())
@@ -170,6 +174,9 @@ def test_what_squares_gradients_of_single_examples_refuses_mappings(kind: type) 
         lambda: SSD(selection=0.0),
         lambda: BadTeacher(retain_share=1.5),
         lambda: Fisher(noise=0.0),
+        lambda: FisherForgetting(noise=0.0),
+        lambda: FisherRemoval(step_size=0.0),
+        lambda: FisherRemoval(sample_size=0),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(make: Callable[[], Method]) -> None:

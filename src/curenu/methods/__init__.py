@@ -16,6 +16,8 @@ from curenu.methods.damped_newton import DampedNewton
 from curenu.methods.delete import DELETE
 from curenu.methods.fine_tune import FineTune
 from curenu.methods.fisher import Fisher
+from curenu.methods.fisher_forgetting import FisherForgetting
+from curenu.methods.fisher_removal import FisherRemoval
 from curenu.methods.grad_diff import GradDiff
 from curenu.methods.gradient_ascent import GradientAscent
 from curenu.methods.l1_sparse import L1Sparse
@@ -45,6 +47,8 @@ __all__ = [
     "DampedNewton",
     "FineTune",
     "Fisher",
+    "FisherForgetting",
+    "FisherRemoval",
     "GradDiff",
     "GradientAscent",
     "L1Sparse",
@@ -83,6 +87,8 @@ METHODS: dict[str, type] = {
     "ssd": SSD,
     "bad-teacher": BadTeacher,
     "fisher": Fisher,
+    "fisher-forgetting": FisherForgetting,
+    "fisher-removal": FisherRemoval,
     "retrain": Retrain,
 }
 

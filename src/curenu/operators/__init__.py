@@ -1,4 +1,4 @@
-"""Symmetric operators known through products: Lanczos, spectra, the K-FAC metric."""
+"""Symmetric operators known through products or rows: Lanczos, spectra, the K-FAC metric."""
 
 from curenu.operators.complement import ComplementSpace
 from curenu.operators.coordinates import Coordinates
@@ -14,6 +14,7 @@ from curenu.operators.operator import (
     product,
     random_direction,
 )
+from curenu.operators.rows import RowMatrix
 from curenu.operators.spectrum import (
     Extremes,
     Recurrence,
@@ -35,6 +36,7 @@ __all__ = [
     "Metric",
     "Recurrence",
     "RitzValue",
+    "RowMatrix",
     "Shifted",
     "SpectralDensity",
     "Spectrum",

@@ -13,7 +13,7 @@ from curenu.risks.heads import (
     preference,
 )
 from curenu.risks.protocol import Linearised, Objective
-from curenu.risks.squares import squared_gradients
+from curenu.risks.squares import gradient_rows, squared_gradients
 from curenu.risks.training_loss import training_loss
 from curenu.risks.training_time import Limit, OracleProtocol, TrainingTime
 from curenu.risks.weighted_sum import WeightedSum
@@ -31,6 +31,7 @@ __all__ = [
     "combined",
     "cross_entropy_to",
     "distilled",
+    "gradient_rows",
     "mixed_batches",
     "need_classes",
     "preference",
