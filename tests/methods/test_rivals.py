@@ -17,6 +17,7 @@ from curenu.errors import BadRequest, IllPosed, UnsupportedModel
 from curenu.losses import TokenCrossEntropy
 from curenu.methods import (
     DELETE,
+    KFADE,
     METHODS,
     NPO,
     SCRUB,
@@ -56,6 +57,7 @@ SHORT: list[Any] = [
     Fisher(),
     FisherForgetting(),
     FisherRemoval(sample_size=10),
+    KFADE(steps=2, sample_size=10),
     ConstrainedNewton(runs=2, recursions=5, batch_size=5, scale=5.0, damping=100.0),
 ]
 DESCENDING = [method for method in SHORT if hasattr(method, "learning_rate")]
@@ -177,6 +179,9 @@ def test_what_squares_gradients_of_single_examples_refuses_mappings(kind: type) 
         lambda: FisherForgetting(noise=0.0),
         lambda: FisherRemoval(step_size=0.0),
         lambda: FisherRemoval(sample_size=0),
+        lambda: KFADE(step_size=0.0),
+        lambda: KFADE(damping=0.0),
+        lambda: KFADE(steps=0),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(make: Callable[[], Method]) -> None:

@@ -20,6 +20,7 @@ from curenu.methods.fisher_forgetting import FisherForgetting
 from curenu.methods.fisher_removal import FisherRemoval
 from curenu.methods.grad_diff import GradDiff
 from curenu.methods.gradient_ascent import GradientAscent
+from curenu.methods.k_fade import KFADE
 from curenu.methods.l1_sparse import L1Sparse
 from curenu.methods.neg_grad_plus import NegGradPlus
 from curenu.methods.npo import NPO
@@ -35,6 +36,7 @@ from curenu.user_file import function_of, is_reference
 
 __all__ = [
     "DELETE",
+    "KFADE",
     "METHODS",
     "NPO",
     "SCRUB",
@@ -89,6 +91,7 @@ METHODS: dict[str, type] = {
     "fisher": Fisher,
     "fisher-forgetting": FisherForgetting,
     "fisher-removal": FisherRemoval,
+    "k-fade": KFADE,
     "retrain": Retrain,
 }
 

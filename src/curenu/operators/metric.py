@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from curenu.distributed import alone, count, own, reduced
 from curenu.errors import UnsupportedModel
+from curenu.memory import available_memory
 from curenu.risks.empirical import EmpiricalRisk
 
 __all__ = ["DAMPING", "Metric", "kronecker_metric"]
@@ -56,6 +57,10 @@ class Metric:
     blocks: tuple[_Block, ...]
     elsewhere: float
 
+    def inverse(self, vector: Tensor) -> Tensor:
+        """P⁻¹·vector, `[d]`."""
+        return self.root(self.root(vector))
+
     def double(self) -> Metric:
         """The same metric for float64 vectors."""
         return Metric(
@@ -85,7 +90,8 @@ def kronecker_metric(
     Martens (2016), as curvlinops has them.
 
     Raises `UnsupportedModel` when there is no linear or convolutional layer to take factors
-    of, or the loss is not one known by name on (input, target) pairs.
+    of, or the loss is not one known by name on (input, target) pairs, or, naming the bytes, where
+    the factors do not fit in memory.
     """
     model = _placed(risk, theta)
     layers = _layers(model)
@@ -96,6 +102,7 @@ def kronecker_metric(
             "K-FAC needs linear or convolutional layers and a loss known by name.",
             'preconditioner="none".',
         )
+    _check_memory(layers, theta)
     with risk.source.arithmetic():  # whatever modes the caller has switched on
         factors = _factors(risk, model, layers, loss, generator)
     places = _places(risk)
@@ -165,6 +172,20 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
         and layer.weight.requires_grad
         and all(owners[id(parameter)] == 1 for parameter in layer.parameters())
     }
+
+
+def _check_memory(layers: dict[str, nn.Module], theta: Tensor) -> None:
+    """Raise where a layer's factors and their eigenvectors take more than is available."""
+    weights: list[Tensor] = [layer.weight for layer in layers.values()]  # type: ignore[misc]
+    sides = [side for weight in weights for side in (len(weight), weight[0].numel() + 1)]
+    needed = 3 * theta.element_size() * sum(side**2 for side in sides)
+    limit = available_memory(theta.device)
+    if needed > limit:
+        raise UnsupportedModel(
+            f"The K-FAC factors, the largest of side {max(sides)}, take {needed / 2**30:.3g} GiB, "
+            f"more than the {limit / 2**30:.3g} GiB available.",
+            'preconditioner="none", or fewer parameters by `only=`.',
+        )
 
 
 def _places(risk: EmpiricalRisk) -> dict[str, slice]:
