@@ -31,6 +31,7 @@ from curenu.methods import (
     GradDiff,
     GradientAscent,
     L1Sparse,
+    LowRankNewton,
     NegGradPlus,
     RandomLabels,
     SalUn,
@@ -58,6 +59,7 @@ SHORT: list[Any] = [
     FisherForgetting(),
     FisherRemoval(sample_size=10),
     KFADE(steps=2, sample_size=10),
+    LowRankNewton(max_products=6, hvp_size=4),
     ConstrainedNewton(runs=2, recursions=5, batch_size=5, scale=5.0, damping=100.0),
 ]
 DESCENDING = [method for method in SHORT if hasattr(method, "learning_rate")]
@@ -182,6 +184,8 @@ def test_what_squares_gradients_of_single_examples_refuses_mappings(kind: type) 
         lambda: KFADE(step_size=0.0),
         lambda: KFADE(damping=0.0),
         lambda: KFADE(steps=0),
+        lambda: LowRankNewton(share=0.0),
+        lambda: LowRankNewton(damping=-1.0),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(make: Callable[[], Method]) -> None:

@@ -1,9 +1,9 @@
-"""Damped and pseudo-inverse Newton steps: the baselines that no cubic term holds."""
+"""Damped, pseudo-inverse and low-rank Newton steps: the baselines that no cubic term holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,19 +22,20 @@ from curenu.operators import (
 )
 from curenu.status import Status
 
-__all__ = ["LinearStep", "damped_solve", "pseudo_inverse_solve"]
+__all__ = ["LinearStep", "damped_solve", "low_rank_solve", "pseudo_inverse_solve"]
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LinearStep:
-    """A step s, |Hs + damping s + g| measured, why it ended, and the products spent."""
+    """A step s, |Hs + damping s + g| measured, why it ended, the products spent, what to note."""
 
     step: Tensor
     residual: float
     status: Status
     products: int
+    notes: tuple[str, ...] = ()
 
 
 def damped_solve(
@@ -54,7 +55,7 @@ def damped_solve(
     if not 0 <= damping < float("inf"):
         raise BadRequest(f"damping={damping}.", "zero or a positive number.")
 
-    def inverse(values: Vector) -> Vector:
+    def inverse(values: Vector, parts: Vector) -> Vector:
         shifted = values + damping
         if np.abs(shifted).min() <= 4.0 * np.finfo(np.float64).eps * np.abs(values).max():
             raise IllPosed(
@@ -81,17 +82,58 @@ def pseudo_inverse_solve(
     if not 0 <= relative_cutoff < 1:
         raise BadRequest(f"relative_cutoff={relative_cutoff}.", "a number in [0, 1).")
 
-    def inverse(values: Vector) -> Vector:
+    def inverse(values: Vector, parts: Vector) -> Vector:
         kept = np.abs(values) > relative_cutoff * np.abs(values).max()
         return np.where(kept, 1.0, 0.0) / np.where(kept, values, 1.0)
 
     return _solve(curvature, gradient, inverse, 0.0, max_products, memory_budget)
 
 
+def low_rank_solve(
+    curvature: Tensor | Curvature,
+    gradient: Tensor,
+    damping: float,
+    *,
+    share: float = 0.9,
+    max_products: int | None = None,
+    memory_budget: int | None = None,
+) -> LinearStep:
+    """−H⁻¹g on the k largest eigenvectors of H, −g/(λ_k + damping) on all that is left of g.
+
+    k is the fewest whose exact steps make `share` of the loss change that all would,
+    Σ ½ c_j²/(λ_j + damping) with c_j = u_j·g over the positive eigenvalues; those that are not
+    positive are never among the k. Off the k the curvature is at most λ_k, so nothing there
+    overshoots. In a Krylov space the eigenpairs are Ritz pairs. `residual` is that of the undamped
+    system. Raises `IllPosed` where no eigenvalue is positive.
+    """
+    if not 0 <= damping < float("inf"):
+        raise BadRequest(f"damping={damping}.", "zero or a positive number.")
+    if not 0 < share <= 1:
+        raise BadRequest(f"share={share}.", "a share in (0, 1].")
+    said: list[str] = []
+
+    def inverse(values: Vector, parts: Vector) -> Vector:
+        positive = values > 4.0 * np.finfo(np.float64).eps * np.abs(values).max()
+        if not positive.any():
+            raise IllPosed("No eigenvalue of H is positive.", "`CuReNU`, which needs none.")
+        order = np.flatnonzero(positive)[::-1]
+        changes = 0.5 * parts[order] ** 2 / (values[order] + damping)
+        reached = np.cumsum(changes) / max(float(changes.sum()), np.finfo(np.float64).tiny)
+        rank = min(int(np.searchsorted(reached, share * (1.0 - 1e-12))) + 1, len(order))
+        kept = order[:rank]
+        result = np.full_like(values, 1.0 / (values[kept[-1]] + damping))
+        result[kept] = 1.0 / values[kept]
+        said.append(f"{rank} eigenpairs make {reached[rank - 1]:.3f} of the predicted loss change")
+        return result
+
+    found = _solve(curvature, gradient, inverse, 0.0, max_products, memory_budget)
+    return replace(found, notes=tuple(said))
+
+
 def _solve(
     curvature: Tensor | Curvature,
     gradient: Tensor,
-    inverse: Callable[[Vector], Vector],
+    inverse: Callable[[Vector, Vector], Vector],
     damping: float,
     max_products: int | None,
     memory_budget: int | None,
@@ -101,8 +143,9 @@ def _solve(
         return LinearStep(torch.zeros_like(gradient), 0.0, Status.SINGLE_STEP, 0)
     if max_products is None:
         values, vectors = torch.linalg.eigh(dense_symmetric(curvature, memory_budget))
-        scaled = torch.from_numpy(inverse(values.cpu().numpy())).to(vectors.device)
-        step = -(vectors @ (scaled * (vectors.mT @ gradient.double()))).to(gradient.dtype)
+        parts = (vectors.mT @ gradient.double()).cpu().numpy()
+        scaled = torch.from_numpy(inverse(values.cpu().numpy(), parts) * parts)
+        step = -(vectors @ scaled.to(vectors.device)).to(gradient.dtype)
         spent = 0 if isinstance(curvature, Tensor) else len(values)
         status = Status.SINGLE_STEP
     else:
@@ -115,7 +158,8 @@ def _solve(
         for _ in space.grow():
             pass
         ritz, basis = space.ritz()
-        step = space.combine(basis @ (-size * basis[0] * inverse(ritz)))
+        parts = size * basis[0]
+        step = space.combine(basis @ (-parts * inverse(ritz, parts)))
         spent = space.products
         status = Status.SINGLE_STEP if space.remainder == 0.0 else Status.PRODUCT_LIMIT
     residual = product(curvature, step).add_(step, alpha=damping).add_(gradient)

@@ -22,6 +22,7 @@ from curenu.methods.grad_diff import GradDiff
 from curenu.methods.gradient_ascent import GradientAscent
 from curenu.methods.k_fade import KFADE
 from curenu.methods.l1_sparse import L1Sparse
+from curenu.methods.low_rank_newton import LowRankNewton
 from curenu.methods.neg_grad_plus import NegGradPlus
 from curenu.methods.npo import NPO
 from curenu.methods.plain_callable import PlainCallable
@@ -54,6 +55,7 @@ __all__ = [
     "GradDiff",
     "GradientAscent",
     "L1Sparse",
+    "LowRankNewton",
     "NegGradPlus",
     "PlainCallable",
     "PseudoInverseNewton",
@@ -73,6 +75,7 @@ METHODS: dict[str, type] = {
     "stocurenu": StoCuReNU,
     "pseudo-inverse-newton": PseudoInverseNewton,
     "damped-newton": DampedNewton,
+    "low-rank-newton": LowRankNewton,
     "constrained-newton": ConstrainedNewton,
     "fine-tune": FineTune,
     "anchored-sgd": AnchoredSGD,

@@ -1,4 +1,4 @@
-"""The one step that the undamped and the damped Newton baselines share."""
+"""The one step that the undamped, the damped and the low-rank Newton baselines share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def newton_step(
         )
         problem.report(record)
     theta = problem.start + found.step
-    return Erasure(theta, found.status, spent(), (record,), notes=notes)
+    return Erasure(theta, found.status, spent(), (record,), notes=notes + found.notes)
 
 
 def newton_plan(problem: ErasureProblem, hvp_size: int | None, max_products: int | None) -> Plan:
