@@ -35,6 +35,8 @@ from curenu.methods import (
     NegGradPlus,
     RandomLabels,
     SalUn,
+    TrustRegionNewton,
+    WoodFisher,
 )
 from curenu.risks import Anchor, EmpiricalRisk
 from tests.methods.short_form import short_form
@@ -60,6 +62,8 @@ SHORT: list[Any] = [
     FisherRemoval(sample_size=10),
     KFADE(steps=2, sample_size=10),
     LowRankNewton(max_products=6, hvp_size=4),
+    TrustRegionNewton(max_steps=2, max_products=6),
+    WoodFisher(sample_size=10),
     ConstrainedNewton(runs=2, recursions=5, batch_size=5, scale=5.0, damping=100.0),
 ]
 DESCENDING = [method for method in SHORT if hasattr(method, "learning_rate")]
@@ -137,7 +141,7 @@ def test_another_round_draws_other_numbers(method: Method) -> None:
     """A generator that goes on gives other batches, labels or noise: nothing seeds itself."""
     problem, stream = problem_of("mlp"), generator()
     made = {tuple(method(problem, generator=stream).theta.tolist()) for _ in range(4)}
-    assert (len(made) == 1) == isinstance(method, SSD)
+    assert (len(made) == 1) == isinstance(method, SSD | TrustRegionNewton)
 
 
 @pytest.mark.parametrize("method", DESCENDING, ids=lambda method: type(method).__name__)
@@ -154,7 +158,7 @@ def test_what_needs_classes_says_so(kind: type) -> None:
             kind()(problem_of(name), generator=generator())
 
 
-@pytest.mark.parametrize("kind", [SSD, Fisher, FisherForgetting, FisherRemoval])
+@pytest.mark.parametrize("kind", [SSD, Fisher, FisherForgetting, FisherRemoval, WoodFisher])
 def test_what_squares_gradients_of_single_examples_refuses_mappings(kind: type) -> None:
     with pytest.raises(UnsupportedModel, match="single examples"):
         kind()(problem_of("mapping"), generator=generator())
@@ -186,6 +190,10 @@ def test_what_squares_gradients_of_single_examples_refuses_mappings(kind: type) 
         lambda: KFADE(steps=0),
         lambda: LowRankNewton(share=0.0),
         lambda: LowRankNewton(damping=-1.0),
+        lambda: TrustRegionNewton(radius=0.0),
+        lambda: TrustRegionNewton(max_steps=0),
+        lambda: TrustRegionNewton(accept=0.3),
+        lambda: WoodFisher(damping=0.0),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(make: Callable[[], Method]) -> None:

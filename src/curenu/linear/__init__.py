@@ -7,5 +7,16 @@ from curenu.linear.solve import (
     low_rank_solve,
     pseudo_inverse_solve,
 )
+from curenu.linear.trust_region import RegionModel, RegionStep, region_model, solve_region
 
-__all__ = ["LinearStep", "damped_solve", "lissa", "low_rank_solve", "pseudo_inverse_solve"]
+__all__ = [
+    "LinearStep",
+    "RegionModel",
+    "RegionStep",
+    "damped_solve",
+    "lissa",
+    "low_rank_solve",
+    "pseudo_inverse_solve",
+    "region_model",
+    "solve_region",
+]

@@ -33,6 +33,8 @@ from curenu.methods.salun import SalUn
 from curenu.methods.scrub import SCRUB
 from curenu.methods.ssd import SSD
 from curenu.methods.stocurenu import StoCuReNU
+from curenu.methods.trust_region_newton import TrustRegionNewton
+from curenu.methods.woodfisher import WoodFisher
 from curenu.user_file import function_of, is_reference
 
 __all__ = [
@@ -63,7 +65,9 @@ __all__ = [
     "Retrain",
     "SalUn",
     "StoCuReNU",
+    "TrustRegionNewton",
     "Unlearning",
+    "WoodFisher",
     "resolve_method",
 ]
 
@@ -76,6 +80,7 @@ METHODS: dict[str, type] = {
     "pseudo-inverse-newton": PseudoInverseNewton,
     "damped-newton": DampedNewton,
     "low-rank-newton": LowRankNewton,
+    "trust-region-newton": TrustRegionNewton,
     "constrained-newton": ConstrainedNewton,
     "fine-tune": FineTune,
     "anchored-sgd": AnchoredSGD,
@@ -94,6 +99,7 @@ METHODS: dict[str, type] = {
     "fisher": Fisher,
     "fisher-forgetting": FisherForgetting,
     "fisher-removal": FisherRemoval,
+    "woodfisher": WoodFisher,
     "k-fade": KFADE,
     "retrain": Retrain,
 }

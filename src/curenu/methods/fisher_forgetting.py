@@ -9,15 +9,12 @@ F has its off-diagonal part, from a few rows, damped; one factor `noise` stands 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
-from curenu.operators import RowMatrix
-from curenu.risks import gradient_rows
+from curenu.newton.fisher_step import check_fisher, fisher_plan, row_matrix
 from curenu.status import Status
 
 __all__ = ["FisherForgetting"]
@@ -39,24 +36,17 @@ class FisherForgetting:
     sample_size: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("noise", "damping"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "a positive number.")
-        if self.sample_size < 1:
-            raise BadRequest(f"sample_size={self.sample_size}.", "1 or more.")
+        check_fisher(self.sample_size, noise=self.noise, damping=self.damping)
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """A gradient of every sampled example, all kept."""
-        rows = min(self.sample_size, problem.retain.size)
-        return Plan(rows, vectors=2 * rows + 4)
+        return fisher_plan(problem, self.sample_size, forget=False)
 
     def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
         """Erase by noise."""
         with problem.retain.meter.measure() as spent:
-            sample = problem.retain.sample(self.sample_size, generator)
-            fisher = RowMatrix.of(gradient_rows(sample, problem.start), self.damping)
+            fisher, note = row_matrix(problem, self.sample_size, self.damping, generator)
             start = problem.start
             drawn = torch.randn(start.shape, generator=generator, dtype=start.dtype)
             moved = fisher.power(-0.25, drawn.to(start.device)).mul_(self.noise**0.5)
-        notes = (f"Fisher matrix of rank {len(fisher.values)} from {sample.size} examples",)
-        return Erasure(start + moved, Status.SINGLE_STEP, spent(), notes=notes)
+        return Erasure(start + moved, Status.SINGLE_STEP, spent(), notes=(note,))

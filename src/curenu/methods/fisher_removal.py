@@ -9,16 +9,12 @@ damping are this project's, the paper's being those of language models.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
-from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest
-from curenu.operators import RowMatrix, length
-from curenu.risks import combined, gradient_rows
-from curenu.status import Status
+from curenu.erasure import Erasure, ErasureProblem, Plan
+from curenu.newton.fisher_step import check_fisher, fisher_plan, fisher_step
 
 __all__ = ["FisherRemoval"]
 
@@ -40,30 +36,18 @@ class FisherRemoval:
     sample_size: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("step_size", "damping"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "a positive number.")
-        if self.sample_size < 1:
-            raise BadRequest(f"sample_size={self.sample_size}.", "1 or more.")
+        check_fisher(self.sample_size, step_size=self.step_size, damping=self.damping)
 
     def plan(self, problem: ErasureProblem) -> Plan:
-        """A gradient of every sampled example, all kept."""
-        rows = min(self.sample_size, problem.retain.size)
-        return Plan(rows + problem.forget.size, vectors=2 * rows + 4)
+        """A gradient of every sampled example, all kept, and one of the forget set."""
+        return fisher_plan(problem, self.sample_size, forget=True)
 
     def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
         """Erase by one preconditioned step uphill."""
-        with problem.retain.meter.measure() as spent:
-            sample = problem.retain.sample(self.sample_size, generator)
-            fisher = RowMatrix.of(gradient_rows(sample, problem.start), self.damping)
-            gradient = combined([(1.0, problem.forget, None)], weight_decay=0.0).gradient(
-                problem.start
-            )
-            step = fisher.power(-1.0, gradient).mul_(self.step_size)
-            record = StepRecord(
-                gradient_norm=length(gradient), damping=self.damping, step_norm=length(step)
-            )
-            problem.report(record)
-        notes = (f"Fisher matrix of rank {len(fisher.values)} from {sample.size} examples",)
-        theta = problem.start + step
-        return Erasure(theta, Status.SINGLE_STEP, spent(), (record,), notes=notes)
+        return fisher_step(
+            problem,
+            self.step_size,
+            damping=self.damping,
+            sample_size=self.sample_size,
+            generator=generator,
+        )

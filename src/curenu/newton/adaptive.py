@@ -17,7 +17,7 @@ from curenu.operators import length
 from curenu.risks import Linearised, Objective
 from curenu.status import Status
 
-__all__ = ["Accepted", "Judge", "Penalty", "Point", "accept", "first_penalty"]
+__all__ = ["Accepted", "Judge", "Penalty", "Point", "accept", "first_penalty", "measured"]
 
 Penalty = float | Literal["auto"]
 Factors = tuple[float, ...]
@@ -72,7 +72,7 @@ def accept(
     for _ in range(tuning.attempts):
         if not step.change < 0.0:
             return Accepted(None, Status.CONVERGED, replace(record, accepted=False), penalty)
-        value, rounding = _measured(point.objective, point.theta + step.step)
+        value, rounding = measured(point.objective, point.theta + step.step)
         if -step.change <= tuning.certain * rounding:
             untold = replace(record, accepted=not moved)
             return Accepted(None if moved else step, Status.CONVERGED, untold, penalty)
@@ -177,7 +177,7 @@ def _value(objective: Objective, theta: Tensor) -> float:
         return float("inf")
 
 
-def _measured(objective: Objective, theta: Tensor) -> tuple[float, float]:
+def measured(objective: Objective, theta: Tensor) -> tuple[float, float]:
     """F(theta) and its rounding; a point out of the domain counts as +inf."""
     try:
         value, rounding = objective.measure(theta)
