@@ -17,7 +17,7 @@ from curenu.checks import check_curvature, positions_of, size_of
 from curenu.cost import Cost
 from curenu.data import Collate
 from curenu.distributed import require_same
-from curenu.erasure import Certificate, Erasure, ErasureProblem, Method, StepRecord
+from curenu.erasure import Certificate, Erasure, ErasureProblem, Guarantee, Method, StepRecord
 from curenu.errors import IllPosed, RunBroken
 from curenu.losses import Loss, Reduction
 from curenu.methods import Unlearning, resolve_method
@@ -91,6 +91,11 @@ class Unlearned:
     def certificate(self) -> Certificate | None:
         """Second-order stationarity at the result; None where the method makes no claim."""
         return self.erasure.certificate
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """(epsilon, delta) and what it rests on; None where the method promises none."""
+        return self.erasure.guarantee
 
     @property
     def trace(self) -> tuple[StepRecord, ...]:

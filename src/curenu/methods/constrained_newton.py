@@ -20,6 +20,7 @@ from torch import Tensor
 from curenu.erasure import Constant, Erasure, ErasureProblem, Guarantee, Plan, StepRecord
 from curenu.errors import BadRequest
 from curenu.linear import lissa
+from curenu.newton.precision import precision_examples, precision_notes
 from curenu.operators import Recurrence, extreme_eigenvalues, length
 from curenu.risks import Linearised
 from curenu.status import Status
@@ -81,15 +82,17 @@ class ConstrainedNewton:
         retain = problem.retain.size
         products = self.runs * self.recursions * min(self.batch_size, retain)
         extra = 0 if self.without_guarantee else self.norm_products
-        return Plan(products + (3 + extra) * retain, vectors=7 + extra, curvature="hessian")
+        whole = (3 + extra) * retain + precision_examples(problem)
+        return Plan(products + whole, vectors=7 + extra, curvature="hessian")
 
     def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
         """Erase by one step, a projection and noise."""
         with problem.retain.meter.measure() as spent:
+            precision = precision_notes(problem, "hessian")
             ends = None if self.without_guarantee else self._measured(problem, generator)
             gradient = problem.retain.gradient(problem.start)
             step = self._step(problem, gradient, generator)
-            image = problem.retain.hvp(problem.start, step)
+            image = self._whole(problem) @ step
             residual = length(image.add_(step, alpha=self.damping).add_(gradient))
             theta = problem.start + step
             theta *= min(1.0, self.norm_bound / max(length(theta), 1e-300))
@@ -102,11 +105,12 @@ class ConstrainedNewton:
                 products=self.runs * self.recursions,
             )
             problem.report(record)
-        told = f"the series left {residual / max(length(gradient), 1e-300):.3g} of the gradient"
+        left = f"the series left {residual / max(length(gradient), 1e-300):.3g} of the gradient"
         guarantee = None if ends is None else self._guarantee(problem, ends, residual)
         said = ("no (epsilon, delta) guarantee",) if guarantee is None else guarantee.notes
+        notes = (*said, left, *precision)
         return Erasure(
-            theta, Status.SINGLE_STEP, spent(), (record,), notes=(*said, told), guarantee=guarantee
+            theta, Status.SINGLE_STEP, spent(), (record,), notes=notes, guarantee=guarantee
         )
 
     def _step(
@@ -129,6 +133,10 @@ class ConstrainedNewton:
             )
         return total.div_(self.runs)
 
+    def _whole(self, problem: ErasureProblem) -> Linearised:
+        """H over all of D_r, for what a promise or a note rests on."""
+        return problem.retain.linearise(problem.start, memory_budget=0, full_precision=True)
+
     def _measured(self, problem: ErasureProblem, generator: torch.Generator) -> tuple[float, float]:
         """(|H| bounded from above, lambda_min bounded from below); raises without a guarantee."""
         advice = "`without_guarantee=True`, which gives the step and promises nothing, or retrain."
@@ -139,7 +147,7 @@ class ConstrainedNewton:
                 advice,
             )
         seen = extreme_eigenvalues(
-            problem.retain.linearise(problem.start, memory_budget=0),
+            self._whole(problem),
             problem.start,
             self.norm_products,
             generator,

@@ -45,7 +45,7 @@ def gradient_rows(
     As `squared_gradients`, all kept at once. Raises `UnsupportedModel`, naming the bytes, where
     they take more than `memory_budget` (None: the memory now available).
     """
-    check_rows(risk, theta, memory_budget)
+    _check_rows(risk, theta, memory_budget)
     rows = theta.new_zeros(risk.size, theta.numel())
     places = torch.arange(risk.size, device=theta.device)[own()]
     done = 0
@@ -60,7 +60,7 @@ def gradient_rows(
     return rows.mul_(risk.size / risk.mass)
 
 
-def check_rows(risk: EmpiricalRisk, theta: Tensor, memory_budget: int | None = None) -> None:
+def _check_rows(risk: EmpiricalRisk, theta: Tensor, memory_budget: int | None) -> None:
     """Raise `UnsupportedModel` if a gradient of every example does not fit."""
     needed = risk.size * theta.numel() * theta.element_size()
     limit = available_memory(theta.device) if memory_budget is None else memory_budget
