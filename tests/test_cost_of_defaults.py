@@ -8,7 +8,7 @@ import torch
 from curenu.erasure import Erasure, ErasureProblem
 from curenu.methods import StoCuReNU
 from curenu.risks import EmpiricalRisk
-from curenu.tasks import class_ids, load_task
+from curenu.tasks import class_positions, load_task
 from tests.problems import generator
 
 # Examples passed, forward only or more, over those of one pass of all training data. The one
@@ -22,7 +22,7 @@ def problem() -> ErasureProblem:
     risk = EmpiricalRisk(
         task.train_model(0), task.train, task.loss, weight_decay=task.recipe.weight_decay
     )
-    retain, forget = risk.split(class_ids(task, [3, 8], 0.5, generator()))
+    retain, forget = risk.split(class_positions(task, [3, 8], 0.5, generator()))
     return ErasureProblem(risk.start, retain, forget)
 
 

@@ -178,3 +178,11 @@ def test_a_cost_on_the_host_has_no_peak_of_a_device() -> None:
     assert found.isfinite().all()
     assert spent().peak_bytes > 0
     assert spent().device_peak_bytes == 0
+
+
+def test_modules_that_documentation_names_are_there_at_once() -> None:
+    """In a process that imported nothing else of the package."""
+    names = ("methods", "tasks", "errors", "risks", "losses", "audits")
+    asked = "; ".join(f"curenu.{name}.__name__" for name in names)
+    command = [sys.executable, "-c", f"import curenu; {asked}"]
+    subprocess.run(command, check=True, timeout=120)

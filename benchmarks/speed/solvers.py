@@ -15,7 +15,7 @@ from curenu.cubic import CubicModel, DescentSolver, EigenSolver, Factorised, Lan
 from curenu.errors import MissingData
 from curenu.operators import Coordinates, kronecker_metric, length
 from curenu.risks import EmpiricalRisk
-from curenu.tasks import Task, class_ids, digits, fashion_mnist
+from curenu.tasks import Task, class_positions, digits, fashion_mnist
 from curenu.tasks.recipe import train
 
 __all__ = ["measure"]
@@ -63,7 +63,7 @@ def _retained(task: Task, epochs: int | None) -> EmpiricalRisk:
     assert isinstance(data, TensorDataset)
     train(network, data, task.loss, recipe, generator=torch.Generator().manual_seed(1))
     risk = EmpiricalRisk(network, data, task.loss, weight_decay=recipe.weight_decay)
-    return risk.split(class_ids(task, [0, 1], 0.5, torch.Generator().manual_seed(0)))[0]
+    return risk.split(class_positions(task, [0, 1], 0.5, torch.Generator().manual_seed(0)))[0]
 
 
 def _model(retain: EmpiricalRisk, coordinates: Coordinates) -> CubicModel:

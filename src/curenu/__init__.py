@@ -55,10 +55,15 @@ _HOMES = {
     "curenu.tasks": ("Recipe", "Task"),
 }
 
+# Modules that documentation names as `curenu.methods` and the like.
+_MODULES = ("audits", "errors", "losses", "methods", "risks", "tasks")
+
 
 def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     home = next((home for home, names in _HOMES.items() if name in names), None)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -67,4 +72,4 @@ def __getattr__(name: str) -> "Any":
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -15,10 +15,10 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, default_collate
 from curenu.budgets import DATA_MEMORY
 from curenu.checks import check_curvature, positions_of, size_of
 from curenu.cost import Cost
-from curenu.data import Collate
+from curenu.data import Collate, positions_within
 from curenu.distributed import require_same
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Guarantee, Method, StepRecord
-from curenu.errors import IllPosed, RunBroken
+from curenu.errors import BadRequest, IllPosed, RunBroken
 from curenu.losses import Loss, Reduction
 from curenu.methods import Unlearning, resolve_method
 from curenu.own_model import full_copy, unwrapped
@@ -130,7 +130,8 @@ def unlearn(
 
     `dataset` is the training set, or a `DataLoader` of it; `forget` are positions in it, ids when
     `ids` names its examples, a mask of booleans, or a data set of its own beside `dataset`, which
-    is then the retain set. `loss` and `weight_decay` are those of training, `weights` what each
+    is then the retain set, unless the forget set is made of its examples (a `Subset`): then they
+    are what goes. `loss` and `weight_decay` are those of training, `weights` what each
     example weighed in it. `method` is a name, an object of `curenu.methods`, or a function (net,
     retain_loader, forget_loader, validation_loader) -> net. `retrain` (retained positions, seed)
     -> model is needed by `"retrain"` only; `holdout`, data never trained on, is what such
@@ -141,8 +142,10 @@ def unlearn(
     before anything is computed if the request, the data, the loss or the model does not allow it.
     """
     chosen = resolve_method(method)
+    _check_types(training, seed, weight_decay)
+    told: tuple[str, ...] = ()
     if isinstance(forget, Dataset | DataLoader):
-        dataset, forget, collate = _joined(dataset, forget, collate)
+        dataset, forget, collate, told = _joined(dataset, forget, collate)
     positions = positions_of(forget, size_of(dataset), ids=ids)
     over = partial(
         EmpiricalRisk,
@@ -164,6 +167,7 @@ def unlearn(
         risk.start, retain, gone, holdout=aside, retrain=again, on_step=on_step, training=training
     )
     result = erase(problem, chosen, seed=seed)
+    result = replace(result, notes=(*result.notes, *told))
     return Unlearned(_in_own_type(result, problem), unwrapped(model), risk.parameters)
 
 
@@ -244,8 +248,11 @@ def _in_own_type(erasure: Erasure, problem: ErasureProblem) -> Erasure:
 
 def _joined(
     retain: Any, forget: Any, collate: Collate | None
-) -> tuple[Dataset[Any], range, Collate | None]:
-    """Retain and forget data sets as one, the positions of the latter, and how items collate."""
+) -> tuple[Any, Sequence[int], Collate | None, tuple[str, ...]]:
+    """One data set, the positions that go, how items collate, and what to say of it.
+
+    Two data sets become one; of a forget set that is a part of the other, its positions there.
+    """
     parts = []
     for part in (retain, forget):
         if isinstance(part, DataLoader):
@@ -253,7 +260,25 @@ def _joined(
             collate, part = collate or own, part.dataset
         parts.append(part)
     kept, gone = map(size_of, parts)
-    return ConcatDataset(parts), range(kept, kept + gone), collate
+    within = positions_within(parts[1], parts[0])
+    if within is not None:
+        note = f"the forget set is {gone} examples of the {kept} given: the others are retained"
+        return retain, within, collate, (note,)
+    return ConcatDataset(parts), range(kept, kept + gone), collate, ()
+
+
+def _check_types(training: object, seed: object, weight_decay: object) -> None:
+    """Raise `BadRequest` for arguments of a kind that nothing could be made of."""
+    if not isinstance(training, TrainingTime):
+        number = isinstance(training, int | float)
+        raise BadRequest(
+            f"training={training!r}.",
+            f"`curenu.TrainingTime({training})`." if number else "a `curenu.TrainingTime`.",
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise BadRequest(f"seed={seed!r}.", "a whole number.")
+    if isinstance(weight_decay, bool) or not isinstance(weight_decay, int | float):
+        raise BadRequest(f"weight_decay={weight_decay!r}.", "the number that training used.")
 
 
 def _retrained(retrain: Retrain, retain: EmpiricalRisk, generator: torch.Generator) -> Tensor:

@@ -17,7 +17,7 @@ from curenu.errors import BadRequest
 from curenu.methods import CuReNU
 from curenu.risks import EmpiricalRisk
 from curenu.runs.session import Session
-from curenu.tasks import class_ids
+from curenu.tasks import class_positions
 from tests.problems import generator, mlp
 
 STAGES: list[str] = []
@@ -32,7 +32,7 @@ def stage(name: str) -> Iterator[Callable[[int, int], None]]:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     made = Session.create(tmp_path_factory.mktemp("evaluated") / "run", "digits")
-    made.unlearn(class_ids(made.task, (0, 1), 0.9, generator()), CuReNU())
+    made.unlearn(class_positions(made.task, (0, 1), 0.9, generator()), CuReNU())
     return made
 
 

@@ -10,7 +10,7 @@ from curenu.cubic import EigenSolver, LanczosSolver
 from curenu.erasure import ErasureProblem
 from curenu.methods import CuReNU
 from curenu.risks import EmpiricalRisk
-from curenu.tasks import class_ids, load_task
+from curenu.tasks import class_positions, load_task
 from tests.problems import generator
 
 
@@ -23,7 +23,7 @@ def problem() -> ErasureProblem:
     x, y = task.train.tensors  # type: ignore[attr-defined]
     data = TensorDataset(x[:700].double(), y[:700])
     risk = EmpiricalRisk(model, data, task.loss, weight_decay=task.recipe.weight_decay)
-    retain, forget = risk.split(class_ids(task, [3, 8], 0.9, generator(), among=kept))
+    retain, forget = risk.split(class_positions(task, [3, 8], 0.9, generator(), among=kept))
     return ErasureProblem(risk.start, retain, forget)
 
 

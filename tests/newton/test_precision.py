@@ -16,7 +16,7 @@ from curenu.erasure import Erasure, ErasureProblem
 from curenu.errors import UnsupportedModel
 from curenu.methods import CuReNU, DampedNewton, StoCuReNU
 from curenu.risks import EmpiricalRisk
-from curenu.tasks import class_ids, load_task
+from curenu.tasks import class_positions, load_task
 from tests.problems import classes, generator, inputs, mlp
 
 
@@ -36,7 +36,7 @@ def both() -> Both:
 
 def in_both(method: StoCuReNU) -> Both:
     task = load_task("digits")
-    model, gone = task.train_model(0), class_ids(task, [3, 8], 0.5, generator())
+    model, gone = task.train_model(0), class_positions(task, [3, 8], 0.5, generator())
 
     def problem(dtype: torch.dtype | None) -> ErasureProblem:
         risk = EmpiricalRisk(

@@ -34,7 +34,7 @@ from curenu.runs.ledger import Since
 from curenu.runs.records import AimReached, DriftCheck, DriftRecord
 from curenu.runs.session import Session
 from curenu.status import SHARE_LIMIT, Advice
-from curenu.tasks import Recipe, Task, random_ids
+from curenu.tasks import Recipe, Task, random_positions
 from tests.problems import generator
 
 AIM = AimReached(
@@ -110,7 +110,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Session:
 def session(trained: Session, tmp_path_factory: pytest.TempPathFactory) -> Session:
     place = shutil.copytree(trained.store.folder, tmp_path_factory.mktemp("drift") / "run")  # type: ignore[attr-defined]
     made = Session.open(place)
-    union = random_ids(made.task, 0.04, generator())
+    union = random_positions(made.task, 0.04, generator())
     for number in range(2):
         made.unlearn(union[number::2], CuReNU(max_steps=1))
     return made
@@ -267,7 +267,7 @@ def test_decisions_that_are_none_are_an_error_and_not_a_task_without_any() -> No
 def test_five_requests_end_close_to_erasing_all_at_once(tmp_path: Path, anchor: str) -> None:
     """Within a quarter of what there was to erase, by a method that draws no samples."""
     made = Session.create(tmp_path / "run", "digits", seed=1)
-    union = np.random.default_rng(0).permutation(random_ids(made.task, 0.05, generator()))
+    union = np.random.default_rng(0).permutation(random_positions(made.task, 0.05, generator()))
     for part in np.array_split(union, 5):
         made.unlearn(part.tolist(), CuReNU(), anchor=anchor, check_drift=5)  # type: ignore[arg-type]
     drift = made.records[-1].drift

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from curenu.errors import BadRequest, MissingData
-from curenu.tasks import Task, group_ids, load_task
+from curenu.tasks import Task, group_positions, load_task
 from tests.problems import generator
 from tests.tasks import made
 
@@ -127,7 +127,7 @@ def test_a_fifth_of_each_persons_ratings_is_for_testing(tmp_path: Path, network:
     assert sorted(together) == [[user, film] for user in (0, 1) for film in range(10)]
     assert y.tolist() == [int(film % 5 + 1 >= 4) for film in x[:, 1].tolist()]
     assert task.initialise(0)(x).shape == (16, 2)
-    gone = group_ids(task, 1, generator())
+    gone = group_positions(task, 1, generator())
     assert len(gone) == 8
     assert len({task.groups[position] for position in gone} & {3, 7}) == 1  # type: ignore[index]
 

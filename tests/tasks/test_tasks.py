@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from curenu.tasks import (
     Recipe,
     Task,
     build_task,
-    class_ids,
+    class_positions,
     find_fashion_mnist,
+    ids_at,
     load_task,
-    random_ids,
+    named_group_positions,
+    random_positions,
     train,
 )
 from tests.problems import generator, inputs, mlp, regression
@@ -140,11 +143,11 @@ def test_recipes_that_cannot_be_meant_are_refused(changes: dict[str, Any]) -> No
 
 def test_selections_are_shares_of_the_set_or_of_classes() -> None:
     task = load_task("digits")
-    assert len(random_ids(task, 0.1, generator())) == 144
-    chosen = class_ids(task, [3, 8], 0.9, generator())
+    assert len(random_positions(task, 0.1, generator())) == 144
+    chosen = class_positions(task, [3, 8], 0.9, generator())
     assert sorted(set(task.classes[chosen].tolist())) == [3, 8]
     assert len(chosen) == round(0.9 * 146) + round(0.9 * 139)
-    inside = random_ids(task, 0.5, generator(), among=range(10))
+    inside = random_positions(task, 0.5, generator(), among=range(10))
     assert len(inside) == 5
     assert max(inside) < 10
 
@@ -152,10 +155,10 @@ def test_selections_are_shares_of_the_set_or_of_classes() -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda task: random_ids(task, 0.0, generator()),
-        lambda task: random_ids(task, 1.5, generator()),
-        lambda task: class_ids(task, [11], 1.0, generator()),
-        lambda task: class_ids(task, [], 1.0, generator()),
+        lambda task: random_positions(task, 0.0, generator()),
+        lambda task: random_positions(task, 1.5, generator()),
+        lambda task: class_positions(task, [11], 1.0, generator()),
+        lambda task: class_positions(task, [], 1.0, generator()),
     ],
 )
 def test_selections_that_cannot_be_meant_are_refused(ask: Any) -> None:
@@ -264,3 +267,32 @@ def test_fashion_mnist_is_read_where_it_is_installed() -> None:
     assert sum(p.numel() for p in task.initialise(0).parameters()) == 20_490
     with pytest.raises(BadRequest, match="examples"):
         load_task("fashion-mnist", examples=0)
+
+
+@pytest.mark.parametrize("name", ["ids", "labels", "groups"])
+def test_a_task_has_one_id_label_and_group_an_example(name: str) -> None:
+    task = load_task("digits")
+    with pytest.raises(BadRequest, match=f"has 1437 training examples and 5 {name}"):
+        replace(task, **{name: [0, 1, 2, 3, 4]})
+
+
+def test_labels_may_be_a_list_and_must_be_whole_numbers() -> None:
+    task = load_task("digits")
+    labels = task.classes.tolist()
+    assert torch.equal(replace(task, labels=labels).classes, task.classes)
+    with pytest.raises(BadRequest, match="one whole number an example"):
+        replace(task, labels=task.classes.double())
+    with pytest.raises(BadRequest, match="cannot be made a tensor"):
+        replace(task, labels=["a"] * len(labels))
+
+
+def test_ids_at_positions_are_those_that_a_session_is_asked_with() -> None:
+    """Whole numbers as ids, in another order than the examples."""
+    task = load_task("digits")
+    turned = replace(task, ids=list(range(1436, -1, -1)), groups=["a", "b", "b"] + ["c"] * 1434)
+    positions = named_group_positions(turned, ["b"])
+    assert positions == [1, 2]
+    assert ids_at(turned, positions) == [1435, 1434]
+    assert ids_at(task, positions) == [1, 2]
+    with pytest.raises(BadRequest, match="Position 1437 of 1437 examples"):
+        ids_at(task, [1437])

@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 
 from curenu.errors import BadRequest, CurenuError, MissingData
 from curenu.risks import AnchoredRisk, EmpiricalRisk
-from curenu.tasks import group_ids, load_task
+from curenu.tasks import group_positions, load_task
 from curenu.tasks.tofu import find_tofu
 from tests.problems import generator
 
@@ -55,7 +55,7 @@ def test_items_are_mappings_of_one_length_with_the_answer_alone_as_target(task: 
 def test_authors_are_groups_of_twenty_and_class_one_is_the_forget_set(task: Any) -> None:
     assert len(task.train) == 80
     assert task.classes.tolist() == [0] * 40 + [1] * 40
-    gone = group_ids(task, 1, generator(), among=range(40, 80))
+    gone = group_positions(task, 1, generator(), among=range(40, 80))
     assert len(gone) == 20
     assert len({task.groups[i] for i in gone}) == 1
 

@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 from curenu.bench.config import ErasureConfig
 from curenu.checks import size_of
 from curenu.errors import BadRequest
-from curenu.tasks import Task, class_ids, group_ids, random_ids
+from curenu.tasks import Task, class_positions, group_positions, random_positions
 
 __all__ = ["Request", "draw"]
 
@@ -44,7 +44,7 @@ def draw(task: Task, erasure: ErasureConfig, *, validation: bool = False) -> Req
     if erasure.kind == "groups":
         return _groups(task, erasure, generator)
     share = erasure.share or (erasure.count or 0) / size_of(task.train)
-    gone = random_ids(task, share, generator)
+    gone = random_positions(task, share, generator)
     if erasure.kind == "mislabelled":
         task = _spoilt(task, gone, generator)
     order = torch.tensor(gone)[torch.randperm(len(gone), generator=generator)]
@@ -62,16 +62,16 @@ def _classes(
     chosen = [known[place] for place in places]
     share = erasure.share or 0.0
     if erasure.rounds == 1:
-        return Request(task, (tuple(class_ids(task, chosen, share, generator)),))
+        return Request(task, (tuple(class_positions(task, chosen, share, generator)),))
     if erasure.rounds != len(chosen):
         raise BadRequest(
             f"{erasure.rounds} rounds of {len(chosen)} classes.", "one round, or one a class."
         )
-    return Request(task, tuple(tuple(class_ids(task, [c], share, generator)) for c in chosen))
+    return Request(task, tuple(tuple(class_positions(task, [c], share, generator)) for c in chosen))
 
 
 def _groups(task: Task, erasure: ErasureConfig, generator: torch.Generator) -> Request:
-    gone = group_ids(task, erasure.count or 0, generator)
+    gone = group_positions(task, erasure.count or 0, generator)
     groups = task.groups or ()
     members: dict[object, list[int]] = {}
     for position in gone:

@@ -15,7 +15,7 @@ from curenu.errors import BadRequest
 from curenu.names import Names, names_of
 from curenu.runs.identity import derived_seed
 from curenu.runs.session import Session
-from curenu.tasks import Task, class_ids, named_group_ids, random_ids
+from curenu.tasks import Task, class_positions, named_group_positions, random_positions
 
 __all__ = ["selected"]
 
@@ -74,10 +74,10 @@ def _drawn(session: Session, number: int, way: str, given: Any, share: float) ->
     generator = torch.Generator().manual_seed(seed)
     among = session.retained_before(number)
     if way == "--groups":
-        return named_group_ids(task, _groups(given, task), among=among)
+        return named_group_positions(task, _groups(given, task), among=among)
     if way == "--random":
-        return random_ids(task, given, generator, among=among)
-    return class_ids(task, classes_in(given), share, generator, among=among)
+        return random_positions(task, given, generator, among=among)
+    return class_positions(task, classes_in(given), share, generator, among=among)
 
 
 def _groups(words: Sequence[str], task: Task) -> list[Any]:

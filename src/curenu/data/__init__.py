@@ -3,6 +3,7 @@
 from curenu.data.batch import Batch
 from curenu.data.examples import Collate, Examples
 from curenu.data.leaves import floating_tensors, leaves_of, mapped, same, tensors_of
+from curenu.data.overlap import positions_within
 
 __all__ = [
     "Batch",
@@ -11,6 +12,7 @@ __all__ = [
     "floating_tensors",
     "leaves_of",
     "mapped",
+    "positions_within",
     "same",
     "tensors_of",
 ]

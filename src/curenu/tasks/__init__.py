@@ -15,7 +15,13 @@ from curenu.tasks.fashion_mnist import fashion_mnist, find_fashion_mnist
 from curenu.tasks.movielens import movielens
 from curenu.tasks.newsgroups import newsgroups
 from curenu.tasks.recipe import Recipe, train
-from curenu.tasks.selection import class_ids, group_ids, named_group_ids, random_ids
+from curenu.tasks.selection import (
+    class_positions,
+    group_positions,
+    ids_at,
+    named_group_positions,
+    random_positions,
+)
 from curenu.tasks.task import Task
 from curenu.tasks.tofu import tofu
 from curenu.user_file import function_of, is_reference
@@ -25,12 +31,13 @@ __all__ = [
     "Recipe",
     "Task",
     "build_task",
-    "class_ids",
+    "class_positions",
     "find_fashion_mnist",
-    "group_ids",
+    "group_positions",
+    "ids_at",
     "load_task",
-    "named_group_ids",
-    "random_ids",
+    "named_group_positions",
+    "random_positions",
     "train",
 ]
 

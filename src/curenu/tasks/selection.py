@@ -11,10 +11,10 @@ from curenu.checks import size_of
 from curenu.errors import BadRequest
 from curenu.tasks.task import Task
 
-__all__ = ["class_ids", "group_ids", "named_group_ids", "random_ids"]
+__all__ = ["class_positions", "group_positions", "named_group_positions", "random_positions"]
 
 
-def random_ids(
+def random_positions(
     task: Task, share: float, generator: torch.Generator, *, among: Sequence[int] | None = None
 ) -> list[int]:
     """Sorted positions of a random `share` of the training set, or of the positions `among`."""
@@ -23,7 +23,7 @@ def random_ids(
     return _draw(pool, share, generator)
 
 
-def class_ids(
+def class_positions(
     task: Task,
     classes: Sequence[int],
     share: float,
@@ -50,7 +50,7 @@ def class_ids(
     return sorted(chosen)
 
 
-def group_ids(
+def group_positions(
     task: Task, count: int, generator: torch.Generator, *, among: Sequence[int] | None = None
 ) -> list[int]:
     """Sorted positions of everything that `count` random groups (people, authors) put in.
@@ -65,7 +65,7 @@ def group_ids(
     return sorted(position for place in drawn for position in members[groups[place]])
 
 
-def named_group_ids(
+def named_group_positions(
     task: Task, names: Sequence[Hashable], *, among: Sequence[int] | None = None
 ) -> list[int]:
     """Sorted positions of everything that the groups of these `names` put in.
@@ -82,6 +82,19 @@ def named_group_ids(
         if name not in members:
             raise BadRequest(f"Nothing is left of group {str(name)!r}.", "a group that stays.")
     return sorted(position for name in dict.fromkeys(names) for position in members[name])
+
+
+def ids_at(task: Task, positions: Iterable[int]) -> list[Hashable]:
+    """The ids of the examples at `positions`: what `Session.unlearn` is asked with.
+
+    Positions in the training set are what the functions above give; they are ids only where a
+    task names none. Raises `BadRequest` for a position that the training set does not have.
+    """
+    count, asked = size_of(task.train), list(positions)
+    outside = [position for position in asked if not 0 <= position < count]
+    if outside:
+        raise BadRequest(f"Position {outside[0]} of {count} examples.", f"0 to {count - 1}.")
+    return list(asked) if task.ids is None else [task.ids[position] for position in asked]
 
 
 def _members(task: Task, among: Sequence[int] | None) -> dict[Hashable, list[int]]:

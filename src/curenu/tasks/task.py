@@ -46,6 +46,24 @@ class Task:
     measure: Callable[[nn.Module], Mapping[str, NDArray[Any]]] | None = None
     source: str = ""
 
+    def __post_init__(self) -> None:
+        """Raises `BadRequest` where ids, labels or groups are not one an example."""
+        if self.labels is not None and not isinstance(self.labels, Tensor):
+            object.__setattr__(self, "labels", _tensor_of(self.labels))
+        count = size_of(self.train)
+        for name in ("ids", "labels", "groups"):
+            given = getattr(self, name)
+            if given is not None and len(given) != count:
+                raise BadRequest(
+                    f"Task {self.name} has {count} training examples and {len(given)} {name}.",
+                    f"`{name}` with one entry an example, in the order of `train`.",
+                )
+        if self.labels is not None and (self.labels.ndim != 1 or self.labels.is_floating_point()):
+            raise BadRequest(
+                f"Labels of shape {list(self.labels.shape)} and type {self.labels.dtype}.",
+                "one whole number an example, `[n]`.",
+            )
+
     @property
     def classes(self) -> Tensor:
         """Class of every training example, `[n]`; `BadRequest` when there is none."""
@@ -92,3 +110,13 @@ class Task:
             ids=ids,
             progress=progress,
         )
+
+
+def _tensor_of(labels: Any) -> Tensor:
+    """Labels given as a list or an array."""
+    try:
+        return torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadRequest(
+            f"Labels cannot be made a tensor: {error}.", "one whole number an example, `[n]`."
+        ) from error
