@@ -1,4 +1,4 @@
-"""Whether one data set's examples are another's too, by the objects they come from or by content."""
+"""Whether one data set's examples are another's too: by their origin, or by content."""
 
 from __future__ import annotations
 
