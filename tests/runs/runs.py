@@ -18,12 +18,14 @@ from curenu.networks import Fingerprint
 from curenu.runs.evidence import Entry, Head, Measures, Subjects, entry_of
 from curenu.runs.founding import first_entry
 from curenu.runs.records import Packed, RunDescription, digest, pack
+from curenu.runs.store import RunStore
 from curenu.status import Status
 from curenu.tasks import Recipe, Task, load_task
 
 SIZE = 1437
 SHORT = FineTune(epochs=1)
 TINY = 24
+ANN, BOB, EVE = "person 1", "person 2", "person 3"
 
 FIRST = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2)}
 
@@ -127,3 +129,14 @@ def granted(head: Head, **changes: Any) -> Entry:
     measures = changes.pop("measures", Measures())
     subjects = changes.pop("subjects", subjects)
     return entry_of(head, measures, subjects, **(values | changes))
+
+
+def head_of(store: RunStore) -> Head:
+    last = store.lines()[-1]
+    return Head(last.number, last.hash)
+
+
+def add(store: RunStore, **changes: Any) -> None:
+    """One more record and its weights."""
+    head = head_of(store)
+    store.commit(granted(head, **changes), weights(head.number + 1), head=head.hash)
