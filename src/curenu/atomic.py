@@ -1,14 +1,20 @@
-"""Files that are there whole or not at all, and held by one process at a time."""
+"""Files that are there whole or not at all, and folders held by one process at a time."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-__all__ = ["PARTIAL", "abandoned", "flush_folder", "lock", "replace_file"]
+from curenu.errors import RunBusy
+
+__all__ = ["LOCK", "PARTIAL", "abandoned", "flush_folder", "held", "replace_file"]
+
+LOCK = "lock"
+"""Name of the file by which a folder is held."""
 
 PARTIAL = ".partial"
 """Ending of a file that is not finished; a killed process may leave one."""
@@ -49,19 +55,28 @@ def abandoned(path: Path) -> list[Path]:
     ]
 
 
-def lock(handle: int) -> None:
-    """Hold the open file `handle` alone until it is closed, by the means of the system.
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold `folder` alone inside the block, by the file `lock` in it, which stays.
 
-    Raises `OSError` when another process holds it. Imported here: only one of the two is there.
+    The system lets go of it when the process dies. It spares a second writer its work: whoever
+    deletes the file while it is held lets a second one in, and only what each of them checks
+    where it writes keeps the two apart. Raises `RunBusy` at once when another holds it, `OSError`
+    as the system gives it.
     """
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt
+    from filelock import FileLock, Timeout  # sixty milliseconds that most commands need not wait
 
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    alone = FileLock(folder / LOCK, timeout=0, mode=0o600)
+    try:
+        alone.acquire()
+    except Timeout as error:
+        raise RunBusy(
+            f"{folder} is in use by another process.", "waiting until it has ended."
+        ) from error
+    try:
+        yield
+    finally:
+        alone.release()
 
 
 def flush_folder(folder: Path) -> None:

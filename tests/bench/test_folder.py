@@ -18,7 +18,7 @@ from curenu.bench import load_config, run
 from curenu.bench.archive import Archive
 from curenu.bench.workshop import Workshop
 from curenu.cli import app
-from curenu.errors import BadRequest, MissingData, RunBroken
+from curenu.errors import BadRequest, MissingData, RunBroken, RunBusy
 from tests.bench.small import TEXT, Stages, config, made, quiet
 
 
@@ -109,7 +109,7 @@ def test_a_file_too_large_for_the_disk_leaves_whole_files(tmp_path: Path) -> Non
 def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
     chosen = config(tmp_path)
     with Archive(tmp_path / "out", chosen).open():
-        with pytest.raises(RunBroken, match="in use"):
+        with pytest.raises(RunBusy, match="in use"):
             made(tmp_path)
         assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "lock"}
         assert not (tmp_path / "nets").exists()

@@ -28,6 +28,7 @@ from tests.runs.runs import (
     granted,
     head_of,
     sql,
+    state_of,
     tiny,
     vector,
     weights,
@@ -107,19 +108,23 @@ def test_two_sessions_at_once_grant_one(monkeypatch: pytest.MonkeyPatch) -> None
     assert verify(store) == (first.head, [])
 
 
-def test_without_the_lock_file_the_second_of_two_writers_is_told_to_begin_again(
-    store: FolderStore,
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["holder first", "intruder first"])
+def test_where_the_lock_file_was_deleted_only_the_first_of_two_writers_commits(
+    store: FolderStore, order: tuple[int, int]
 ) -> None:
-    other = FolderStore(store.folder)
+    writers = (store, FolderStore(store.folder))
     head = head_of(store)
     with store.exclusive():
         (store.folder / "lock").unlink()
-        with other.exclusive():
-            other.commit(granted(head), weights(2), head=head.hash)
-        with pytest.raises(RunMoved):
-            store.commit(granted(head), weights(2), head=head.hash)
+        with writers[1].exclusive():  # which the lock no longer keeps out
+            first, second = (writers[place] for place in order)
+            first.commit(granted(head), weights(2), head=head.hash)
+            after = state_of(store.folder)
+            with pytest.raises(RunMoved, match="The run is at record 2"):
+                second.commit(granted(head), weights(2), head=head.hash)
+            assert state_of(store.folder) == after
     assert len(store.lines()) == 3
-    assert verify(store)[1] == []
+    assert verify(store) == (head_of(store), [])
 
 
 def hold(folder: Path, held: Any, stay: Any) -> None:

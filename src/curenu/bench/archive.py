@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from curenu.atomic import lock, replace_file
+from curenu.atomic import LOCK, held, replace_file
 from curenu.bench.cell import Cell, Made
 from curenu.bench.config import Config
 from curenu.errors import RunBroken
@@ -21,7 +20,6 @@ from curenu.report import finite
 
 __all__ = ["Archive"]
 
-_LOCK = "lock"
 _CONFIG = "config.json"
 _WORDS = ("title", "about", "duration", "published", "smoke")  # they change no figure
 
@@ -29,8 +27,8 @@ _WORDS = ("title", "about", "duration", "published", "smoke")  # they change no 
 class Archive:
     """What a run of a configuration has made so far, so that none of it is made twice.
 
-    Raises `RunBroken` when the folder holds another configuration, is in use by another run
-    or cannot be written.
+    Raises `RunBroken` when the folder holds another configuration or cannot be written,
+    `RunBusy` when it is in use by another run.
     """
 
     def __init__(self, folder: Path, config: Config) -> None:
@@ -40,26 +38,14 @@ class Archive:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Make the folder, hold it for this run and write the configuration, the first thing.
-
-        The system lets go of the folder when a process dies.
-        """
-        with self._writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                lock(handle)
-            except OSError as error:
-                raise RunBroken(
-                    f"{self.folder} is in use by another `curenu bench`.",
-                    "waiting until it has ended, or another `--out`.",
-                ) from error
+        """Make the folder, hold it for this run and write the configuration, the first thing."""
+        with ExitStack() as stack:
+            with self._writing(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(self.folder))
             self._check()  # another run may have come and gone since the folder was looked at
             self._write(_CONFIG, self._config.encode())
             yield
-        finally:
-            os.close(handle)
 
     def cell(self, cell: Cell) -> dict[str, Any] | None:
         """The record of a finished cell; None if it is not there or failed."""
@@ -105,7 +91,7 @@ class Archive:
                 f"{self.folder} holds results of another configuration.",
                 "another `--out`, or deleting that folder.",
             )
-        others = self.folder.exists() and any(p.name != _LOCK for p in self.folder.iterdir())
+        others = self.folder.exists() and any(p.name != LOCK for p in self.folder.iterdir())
         if others and not known.is_file():
             raise RunBroken(f"{self.folder} is not empty and no benchmark's.", "another `--out`.")
 

@@ -6,14 +6,13 @@ import os
 import sqlite3
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import tomli_w
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from curenu.atomic import PARTIAL, replace_file
+from curenu.atomic import LOCK, PARTIAL, held, replace_file
 from curenu.errors import CurenuError, Disposed, RunBroken, RunBusy
 from curenu.networks import FolderShelf
 from curenu.runs.database import NAME, Database
@@ -65,7 +64,7 @@ class FolderStore:
                 f"{self.folder} already holds a run.",
                 "`Session.open` to go on with it, or another folder.",
             )
-        ours = {"lock", NAME, f"{NAME}-journal", "task.toml" + PARTIAL}
+        ours = {LOCK, NAME, f"{NAME}-journal", "task.toml" + PARTIAL}
         ours |= {"weights", "task.toml"} if NAME in held else set()
         strange = sorted(held - ours)
         if strange:
@@ -171,20 +170,11 @@ class FolderStore:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the run for one writer; the system lets go of it when a process dies."""
-        with writing_to(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / "lock", timeout=0, mode=0o600)
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise RunBusy(
-                    f"{self.folder} is in use by another process.",
-                    "waiting until it has ended.",
-                ) from error
-        try:
+        with ExitStack() as stack:
+            with writing_to(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(self.folder))
             yield
-        finally:
-            lock.release()
 
     # Within ---------------------------------------------------------------------------------
 
