@@ -110,6 +110,25 @@ def test_verifying_names_every_fault_and_ends_with_four(folder: Path) -> None:
     assert run("log", folder).exit_code == 4
 
 
+def test_a_changed_oracle_is_named_and_no_results_are_made_with_it(folder: Path) -> None:
+    assert run("evaluate", folder).exit_code == 0
+    results = {name: (folder / name).read_bytes() for name in ("results.json", "report.html")}
+    path = min((folder / "oracles").iterdir())
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    checked = run("verify", folder)
+    assert (checked.exit_code, f"{path} was changed" in checked.stdout) == (4, True)
+    assert "everything fits" not in checked.stdout
+    refused = run("evaluate", folder, "--json")
+    told = json.loads(refused.stderr)
+    assert (refused.exit_code, refused.stdout, told["error"]) == (4, "", "RunBroken")
+    assert str(path) in told["problem"]
+    assert {name: (folder / name).read_bytes() for name in results} == results
+    path.unlink()
+    assert run("evaluate", folder).exit_code == run("verify", folder).exit_code == 0
+
+
 def test_purging_says_what_went(folder: Path) -> None:
     gone = answer("purge", folder)
     assert [disposal["kind"] for disposal in gone["disposed"]] == ["weights"]

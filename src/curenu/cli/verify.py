@@ -22,7 +22,7 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
-    """Check every record, every subject and every weights file, and name what does not fit.
+    """Check every record, subject, weights file and kept oracle, and name what does not fit.
 
     Ends with 4 if anything does not. The run's task is not loaded and none of its code is run.
     Example: curenu verify run --head "$(cat head-of-the-last-release)"

@@ -36,12 +36,14 @@ def evaluate(session: Session, oracles: int, stage: Stage) -> Assessment:
     """The current model beside `oracles` retrained ones, on all that was ever erased.
 
     Which audits apply is found out on the trained model, before any oracle is trained.
-    Raises `BadRequest` when nothing has been erased or fewer than two oracles are asked for.
+    Raises `BadRequest` when nothing has been erased or fewer than two oracles are asked for,
+    `RunBroken` when an oracle that was kept is no longer what it was.
     """
     if not session.records:
         raise BadRequest("Nothing has been erased from this run.", "`curenu unlearn` first.")
     if oracles < 2:
         raise BadRequest(f"{oracles} oracles have no spread.", "two oracles or more.")
+    session.check_oracles(oracles)
     classifies = decides(session.task, session.first_model, session.erased)
     missing = _missing_attacks(session) if classifies else _NO_CLASSES
     trained = []

@@ -91,6 +91,12 @@ class Networks:
         """Whether the network of that key was trained before."""
         return self.shelf.holds(_file(key))
 
+    def check(self, seed: int, ids: Sequence[int]) -> None:
+        """Raise `RunBroken` where the network is kept and its shelf finds that it was changed."""
+        key = self.key(seed, ids)
+        if self.is_kept(key):
+            self.shelf.read(_file(key))
+
     def has_outputs(self, key: str, forget: Sequence[int]) -> bool:
         """Whether the outputs of the network of that key are kept."""
         return self.shelf.holds(_output_file(self._output_key(key, forget)))
@@ -155,7 +161,8 @@ class Networks:
     def of_others(self, ids: Iterable[int]) -> tuple[str, ...]:
         """Names on the shelf of networks that were not trained on `ids`, and of their outputs.
 
-        What is damaged, or was left by a writer that ended before its time, is among them.
+        What is damaged or cannot be read, or was left by a writer that ended before its time, is
+        among them.
         """
         own = _examples(ids)
         return tuple(name for name in self.shelf.names() if self._trained_on(name) != own)
@@ -167,7 +174,7 @@ class Networks:
         try:
             key = json.loads(_Entry.unpacked(self.shelf.read(name)).about["configuration"])
             return (json.loads(key[0]) if isinstance(key, list) else key)["examples"]
-        except (KeyError, TypeError, ValueError, IndexError):
+        except (KeyError, TypeError, ValueError, IndexError, RunBroken):
             return None
 
     def _make(self, seed: int, ids: Sequence[int], progress: Progress | None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from curenu.errors import RunBroken, RunBusy
 from curenu.runs.ledger import RESTORE
 
-__all__ = ["NAME", "VERSION", "Database"]
+__all__ = ["NAME", "ORACLES", "VERSION", "Database"]
 
 NAME = "ledger.sqlite"
 VERSION = 2
@@ -27,6 +27,9 @@ CREATE TABLE files (
 );
 PRAGMA user_version = {VERSION};
 """
+
+ORACLES = "CREATE TABLE IF NOT EXISTS oracles (name TEXT PRIMARY KEY, hash TEXT NOT NULL)"
+"""Made with a run's first oracle; a run whose oracles were never put on record has none."""
 
 
 class Database:

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from curenu.atomic import LOCK, PARTIAL, held, replace_file
 from curenu.errors import CurenuError, Disposed, RunBroken, RunBusy
-from curenu.networks import FolderShelf
 from curenu.runs.database import NAME, Database
 from curenu.runs.evidence import Entry, Head, Line
 from curenu.runs.ledger import NO_RECORD, RESTORE
+from curenu.runs.oracle_shelf import OracleShelf
 from curenu.runs.records import (
     FORMAT,
     Named,
@@ -150,7 +150,7 @@ class FolderStore:
         return (*self._files.holdings(), *oracles)
 
     def faults(self) -> list[str]:
-        return self._files.faults()
+        return [*self._files.faults(), *self.networks.faults()]
 
     def clear(self) -> None:
         self._files.clear()
@@ -164,8 +164,8 @@ class FolderStore:
             self.clear()
 
     @property
-    def networks(self) -> FolderShelf:
-        return FolderShelf(self.folder / "oracles")
+    def networks(self) -> OracleShelf:
+        return OracleShelf(self.folder / "oracles", self._files)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

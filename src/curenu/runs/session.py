@@ -274,10 +274,17 @@ class Session(Run):
     def oracle(self, number: int, *, progress: Progress | None = None) -> TrainedNetwork:
         """The `number`-th model retrained without what is erased; kept, trained only once.
 
-        Others may write to the run while it is trained.
+        Others may write to the run while it is trained. Raises `RunBroken`, naming the file,
+        where one that was kept is no longer what it was.
         """
         seed = derived_seed(self.description.seed, "oracle", number)
         return self.networks.get(seed, self.retained, progress=progress and told(progress))
+
+    def check_oracles(self, count: int) -> None:
+        """Raise `RunBroken` if one of the first `count` oracles is kept and was changed."""
+        for number in range(count):
+            seed = derived_seed(self.description.seed, "oracle", number)
+            self.networks.check(seed, self.retained)
 
     def _put(self, entry: Entry, weights: Packed | None) -> SessionResult:
         """Commit a record, then dispose of what the run's policy does not keep."""

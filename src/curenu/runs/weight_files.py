@@ -9,7 +9,7 @@ from pathlib import Path
 
 from curenu.atomic import PARTIAL, abandoned, flush_folder, replace_file
 from curenu.errors import RunBroken, RunBusy
-from curenu.runs.database import Database
+from curenu.runs.database import ORACLES, Database
 from curenu.runs.records import Packed, digest
 from curenu.runs.store import Holding
 
@@ -19,12 +19,13 @@ _TRIES = 20
 
 
 class WeightFiles:
-    """The files of a run's weights, by name, and of the oracles that are to go.
+    """The files of a run's weights and oracles, by name.
 
     A file's name stands in the table `files` before the file is written, and leaves it, or
     becomes "disposed", after the file is removed. So nothing is ever removed that the ledger
-    does not know as its own, and what a killed writer left is known. Oracles are written by
-    their shelf, and stand in the table from when they are disposed of.
+    does not know as its own, and what a killed writer left is known. Weights are named by
+    their hash; an oracle is named by what it was trained on, and its hash stands in the table
+    `oracles` from when it was written.
     """
 
     def __init__(self, folder: Path, database: Database) -> None:
@@ -42,7 +43,7 @@ class WeightFiles:
                 self._clear(connection)
                 connection.execute(
                     "INSERT INTO files VALUES (?, ?, 'pending') ON CONFLICT DO UPDATE "
-                    "SET state = 'pending' WHERE state = 'disposed'",
+                    "SET state = 'pending' WHERE state = 'disposed' OR kind = 'oracle'",
                     (kind, content.name),
                 )
             with writing_to(self.folder), self._database.writing() as connection:
@@ -51,8 +52,10 @@ class WeightFiles:
                     continue
                 put(connection)
                 if state != "kept":
-                    path.parent.mkdir(mode=0o700, exist_ok=True)
+                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                     replace_file(path, content.content, private=True, partial=_partial(path))
+                    if kind == "oracle":
+                        _record(connection, content)
                 connection.execute(
                     "UPDATE files SET state = 'kept' WHERE kind = ? AND name = ?",
                     (kind, content.name),
@@ -66,9 +69,11 @@ class WeightFiles:
             self._clear(connection)
 
     def holdings(self) -> tuple[Holding, ...]:
+        """All but oracles that are kept, of which the files themselves tell."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT kind, name, state FROM files WHERE state != 'pending' ORDER BY rowid"
+                "SELECT kind, name, state FROM files WHERE state != 'pending' "
+                "AND (kind, state) != ('oracle', 'kept') ORDER BY rowid"
             ).fetchall()
         return tuple(Holding(kind, name, state != "kept") for kind, name, state in rows)
 
@@ -98,6 +103,16 @@ class WeightFiles:
         """What the ledger says of it: pending, kept, disposing or disposed; None: nothing."""
         with self._database.reading() as connection:
             return _state(connection, kind, name)
+
+    def hash_of(self, oracle: str) -> str | None:
+        """The hash that the oracle of that name had when it was written; None: not on record."""
+        with self._database.reading() as connection:
+            if not _has_oracles(connection):
+                return None
+            row = connection.execute(
+                "SELECT hash FROM oracles WHERE name = ?", (oracle,)
+            ).fetchone()
+        return row[0] if row else None
 
     def _clear(self, connection: sqlite3.Connection) -> None:
         gone = connection.execute(
@@ -132,6 +147,19 @@ def _state(connection: sqlite3.Connection, kind: str, name: str) -> str | None:
         "SELECT state FROM files WHERE kind = ? AND name = ?", (kind, name)
     ).fetchone()
     return row[0] if row else None
+
+
+def _record(connection: sqlite3.Connection, oracle: Packed) -> None:
+    """Put the hash of an oracle on record."""
+    connection.execute(ORACLES)
+    connection.execute(
+        "INSERT OR REPLACE INTO oracles VALUES (?, ?)", (oracle.name, digest(oracle.content))
+    )
+
+
+def _has_oracles(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'oracles'").fetchone()
+    return found is not None
 
 
 def _partial(path: Path) -> Path:
