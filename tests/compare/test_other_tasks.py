@@ -17,6 +17,7 @@ from torch.utils.data import TensorDataset
 
 from curenu.audits import Finding
 from curenu.compare import Assessment, cheaper, conclusions, evaluate, membership
+from curenu.compare.predictions import PredictionReferences, Predictions, Sets, predictions_of
 from curenu.methods import FineTune
 from curenu.networks import Networks
 from curenu.report import Report, Row, columns_for
@@ -91,6 +92,47 @@ def test_what_does_not_apply_is_said(regression: tuple[Session, Assessment]) -> 
     assert "does not decide between classes" in found.missing[0]
     assert any("attack by loss" in sentence for sentence in found.conclusions)
     assert "no guarantee" in found.conclusions[-1].replace("Nothing here is a", "no")
+
+
+def of_loss(loss: float) -> Sets:
+    """A model whose outputs are hidden, with that loss on every set."""
+    return {letter: Predictions(np.array([loss]), None) for letter in "frt"}
+
+
+def test_a_gap_within_the_oracles_noise_is_none() -> None:
+    """Losses of 1, 1.2 and 1.4 for oracles: 1.44 is .24 away, less than their mean gap, .267."""
+    oracles = tuple(of_loss(loss) for loss in (1.0, 1.2, 1.4))
+
+    def shares(before: float, own: float = 1.34, others: tuple[Sets, ...] = oracles) -> list[float]:
+        findings = PredictionReferences(others, of_loss(before)).findings(of_loss(own))
+        return [finding.value for finding in findings if finding.name == "G loss"]
+
+    assert shares(1.44) == []
+    assert shares(1.48) == [pytest.approx(0.5)]  # .14 of .28 is left
+    assert shares(0.92, own=0.99) == [pytest.approx(0.25)]
+    assert shares(1.44, others=oracles[:1] * 2) == [pytest.approx(1 - 0.34 / 0.44)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gap_that_rounding_makes_is_none(dtype: torch.dtype) -> None:
+    """Of float32 outputs a relative 1e-7 is rounding; of float64 outputs it is a gap."""
+    task = diabetes()
+    task = dataclasses.replace(
+        task,
+        train=TensorDataset(*(t.to(dtype) for t in task.train.tensors)),  # type: ignore[attr-defined]
+        test=TensorDataset(*(t.to(dtype) for t in task.test.tensors)),  # type: ignore[attr-defined]
+    )
+    model, moved = task.initialise(0).to(dtype), task.initialise(0).to(dtype)
+    with torch.no_grad():
+        moved[2].weight.mul_(1 + 1e-7)  # type: ignore[index]
+        moved[2].bias.mul_(1 + 1e-7)  # type: ignore[index]
+    before, oracle = (predictions_of(task, range(40), range(40, 300), m) for m in (model, moved))
+    x, y = task.train[:40]  # type: ignore[misc]
+    outputs = model(x).detach().double()
+    steps = 4 * torch.finfo(dtype).eps * outputs.abs() * (2 * (outputs - y.double())).abs()
+    assert before["f"].rounding == pytest.approx(float(steps.mean()), rel=1e-4)
+    found = PredictionReferences((oracle, oracle), before).findings(oracle)
+    assert ("G loss" in [finding.name for finding in found]) == (dtype == torch.float64)
 
 
 def mean_absolute(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

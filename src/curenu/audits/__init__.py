@@ -10,7 +10,7 @@ from curenu.audits.distance import distance_to_oracles, update_norm
 from curenu.audits.divergence import divergence, jensen_shannon
 from curenu.audits.finding import Finding
 from curenu.audits.forgetting_score import example_epsilons, forgetting_score
-from curenu.audits.gap_closed import closed_share, gap_closed, has_gap, margin
+from curenu.audits.gap_closed import beyond_noise, closed_share, gap_closed, has_gap, margin
 from curenu.audits.indistinguishability import indistinguishability, noise_floor
 from curenu.audits.klom import klom, klom_findings, margin_divergence
 from curenu.audits.lira import lira_scores, unlearning_lira
@@ -30,6 +30,7 @@ __all__ = [
     "accuracy",
     "attack_findings",
     "auc_interval",
+    "beyond_noise",
     "both_models",
     "change",
     "closed_share",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -15,7 +15,7 @@ from curenu.audits.finding import Finding, mean_interval
 from curenu.audits.outputs import Outputs, require_same_examples
 from curenu.errors import BadRequest
 
-__all__ = ["QUANTITIES", "closed_share", "gap_closed", "has_gap", "margin"]
+__all__ = ["QUANTITIES", "beyond_noise", "closed_share", "gap_closed", "has_gap", "margin"]
 
 
 def margin(outputs: Outputs) -> Tensor:
@@ -71,21 +71,29 @@ def closed_share(quantity: str, left: NDArray[np.float64], gap: NDArray[np.float
 def has_gap(quantity: str, before: Outputs, oracles: list[Outputs]) -> bool:
     """Whether the trained model is further from the oracles than chance or rounding puts it.
 
-    That is |q(before) − q(oracles)| above the mean |q(oracle) − q(oracle')| of two oracles,
-    below which the share of it that was closed says which oracles one happened to have, and
-    above what rounding of the logits, four units in the last place of the largest of each
-    example, may do to q.
+    That is by `beyond_noise`, of the means of the quantity; rounding of the logits is four
+    units in the last place of the largest of each example, and moves q by as much.
     """
     require_same_examples(before, oracles)
     measure = QUANTITIES[quantity]
     each = [float(measure(oracle).mean()) for oracle in oracles]
-    gap = abs(float(measure(before).mean()) - float(np.mean(each)))
-    noise = [abs(one - other) for one, other in combinations(each, 2)]
-    rounding = 1e-12
+    rounding = 0.0
     if quantity != "accuracy":
         eps = max(torch.finfo(o.logits.dtype).eps for o in (before, *oracles))
-        rounding += 4 * eps * float(before.logits.abs().amax(1).double().mean())
-    return gap > max(rounding, float(np.mean(noise)) if noise else 0.0)
+        rounding = 4 * eps * float(before.logits.abs().amax(1).double().mean())
+    return beyond_noise(float(measure(before).mean()), each, rounding)
+
+
+def beyond_noise(before: float, oracles: Sequence[float], rounding: float) -> bool:
+    """Whether there is a gap between the trained model's figure and the oracles'.
+
+    That is |q(before) − mean q(oracles)| above the mean |q(oracle) − q(oracle')| of two oracles,
+    below which the share of it that was closed says which oracles one happened to have, and
+    above what `rounding` of the outputs may do to q, and that of float64 sums.
+    """
+    noise = [abs(one - other) for one, other in combinations(oracles, 2)]
+    floor = max(1e-12 + rounding, float(np.mean(noise)) if noise else 0.0)
+    return abs(before - float(np.mean(oracles))) > floor
 
 
 def _folded(low: float, high: float) -> tuple[float, float]:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from curenu.audits import Attack, Finding, Outputs, attack_findings, closed_share
+from curenu.audits import (
+    Attack,
+    Finding,
+    Outputs,
+    attack_findings,
+    beyond_noise,
+    closed_share,
+)
 from curenu.audits.finding import mean_interval
 from curenu.compare.references import mean_findings
 from curenu.errors import BadRequest, UnsupportedModel
@@ -32,10 +39,12 @@ class Predictions:
     """One model on one set of examples: the loss of each `[n]`, and its outputs `[n, ...]`.
 
     For a loss that hides its outputs they are None, and `losses` is their mean alone, `[1]`.
+    `rounding` is what rounding may have done to the mean loss.
     """
 
     losses: Floats
     outputs: Tensor | None
+    rounding: float = 0.0
 
 
 Sets = dict[str, Predictions]
@@ -91,7 +100,7 @@ class PredictionReferences:
         D is the mean squared distance of outputs to the oracles' over that between oracles: 1
         is as close as two retrainings are to each other. G is the part of the gap in mean
         forget loss, between the trained network and the oracles, that was closed. What has no
-        spread, no gap or no outputs is left out.
+        spread, no gap beyond noise or no outputs is left out.
         """
         others = [sets for place, sets in enumerate(self.oracles) if place != without]
         findings = []
@@ -122,11 +131,14 @@ class PredictionReferences:
         )
 
     def _gap(self, found: Sets, others: Sequence[Sets]) -> list[Finding]:
-        goal = np.mean([sets["f"].losses for sets in others], axis=0)
-        gap = self.before["f"].losses - goal
-        if gap.mean() == 0.0:
+        """G by the forget loss; nothing where the gap is noise, as `has_gap` has it for classes."""
+        before = self.before["f"].losses
+        means = [float(sets["f"].losses.mean()) for sets in others]
+        rounding = max(sets["f"].rounding for sets in (self.before, *others))
+        if not beyond_noise(float(before.mean()), means, rounding):
             return []
-        return [closed_share("loss", found["f"].losses - goal, gap)]
+        goal = np.mean([sets["f"].losses for sets in others], axis=0)
+        return [closed_share("loss", found["f"].losses - goal, before - goal)]
 
     def _attack(self, found: Sets, others: Sequence[Sets]) -> list[Finding]:
         """How well erased examples are told from test examples by the loss they should have.
@@ -160,8 +172,10 @@ def _predicted(
     except UnsupportedModel:  # a loss that hides its outputs
         risk = EmpiricalRisk(model, dataset, task.loss)
         chosen = risk if positions is None else risk.subset(torch.as_tensor(positions))
-        return Predictions(np.array([float(chosen.value(risk.start))]), None)
-    return Predictions(_losses(task, outputs, targets), outputs.double())
+        value = float(chosen.value(risk.start))
+        return Predictions(np.array([value]), None, _units(risk.start) * abs(value))
+    rounding = _rounding(task, outputs, targets)
+    return Predictions(_losses(task, outputs, targets), outputs.double(), rounding)
 
 
 def _losses(task: Task, outputs: Tensor, targets: Tensor) -> Floats:
@@ -173,6 +187,20 @@ def _losses(task: Task, outputs: Tensor, targets: Tensor) -> Floats:
         pairs = zip(outputs.split(1), targets.split(1), strict=True)
         each = torch.stack([form.sum(o, t).reshape(()) for o, t in pairs])
     return each.detach().double().cpu().numpy()
+
+
+def _rounding(task: Task, outputs: Tensor, targets: Tensor) -> float:
+    """Mean over examples of Σ_k |∂l/∂z_k| times four units in the last place of max_k |z_k|."""
+    with torch.enable_grad():
+        leaf = outputs.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(form_of(task.loss).sum(leaf, targets), leaf)
+    largest, slopes = (part.abs().double().reshape(len(part), -1) for part in (outputs, slope))
+    return _units(outputs) * float((largest.amax(1) * slopes.sum(1)).mean())
+
+
+def _units(numbers: Tensor) -> float:
+    """Four units in the last place of 1 in the type of `numbers`."""
+    return 4 * torch.finfo(numbers.dtype).eps
 
 
 def _apart(one: Predictions, other: Predictions) -> Floats:
