@@ -135,6 +135,26 @@ def test_a_gap_that_rounding_makes_is_none(dtype: torch.dtype) -> None:
     assert ("G loss" in [finding.name for finding in found]) == (dtype == torch.float64)
 
 
+def test_one_number_an_example_is_compared_as_a_row_of_one_is() -> None:
+    """Outputs `[n]` beside outputs `[n, 1]` of the same models."""
+    rows = diabetes()
+    x, y = rows.train.tensors  # type: ignore[attr-defined]
+    flat = dataclasses.replace(
+        rows,
+        train=TensorDataset(x, y[:, 0]),
+        test=TensorDataset(rows.test.tensors[0], rows.test.tensors[1][:, 0]),  # type: ignore[attr-defined]
+    )
+    found = []
+    for task, last in ((rows, nn.Identity()), (flat, nn.Flatten(0))):
+        models = [nn.Sequential(task.initialise(seed), last) for seed in range(3)]
+        sets = [predictions_of(task, range(40), range(40, 300), model) for model in models]
+        found.append(PredictionReferences((sets[0], sets[1]), sets[2]).findings(sets[2]))
+    assert [finding.name for finding in found[0]] == [finding.name for finding in found[1]]
+    assert "Df" in [finding.name for finding in found[1]]
+    for first, second in zip(*found, strict=True):
+        assert second.value == pytest.approx(first.value, rel=1e-6)
+
+
 def mean_absolute(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return (outputs - targets).square().mean()
 

@@ -207,4 +207,5 @@ def _apart(one: Predictions, other: Predictions) -> Floats:
     """Mean squared distance of two models' outputs on each example, `[n]`."""
     if one.outputs is None or other.outputs is None:
         raise BadRequest("The loss hides its outputs.", "comparing losses.")
-    return (one.outputs - other.outputs).square().flatten(1).mean(1).cpu().numpy()
+    squares = (one.outputs - other.outputs).square()
+    return squares.reshape(len(squares), -1).mean(1).cpu().numpy()
