@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from curenu.networks.fingerprint import Fingerprint, fingerprint, refuse_other, source_of
+from curenu.networks.fingerprint import Fingerprint, fingerprint, refuse_other
 from curenu.networks.networks import Networks
 from curenu.networks.outputs import outputs_on, split_of
 from curenu.networks.shelf import FolderShelf, MemoryShelf, Shelf
+from curenu.networks.source import source_of
 from curenu.networks.training import TrainedNetwork, timed_training, warm_up
 
 __all__ = [

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,15 +13,13 @@ from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 from curenu.checks import size_of
-from curenu.errors import BadRequest, RunBroken
-from curenu.networks.content import attributes_of, content_digest, full_name, own_source
-from curenu.tasks import TASKS, Task
-from curenu.user_file import is_reference, sources_of
+from curenu.errors import RunBroken
+from curenu.networks.content import attributes_of, content_digest, full_name
+from curenu.networks.source import FILE, PACKAGE, source_of
+from curenu.tasks import Task
 
-__all__ = ["Fingerprint", "fingerprint", "refuse_other", "source_of"]
+__all__ = ["Fingerprint", "fingerprint", "refuse_other"]
 
-_PACKAGE = "curenu "  # how the source of a built-in task begins
-_FILE = "file "  # and that of a user's
 _LABELS = ("label", "labels", "target", "targets")  # names of labels in examples by name
 _WORDS = {
     "data": "the training data",
@@ -137,39 +132,9 @@ def refuse_other(recorded: Fingerprint, found: Fingerprint, title: str) -> None:
     )
 
 
-def source_of(task: Task, reference: str | None = None) -> str:
-    """Where a task comes from, with a hash.
-
-    A user's file: that of the file and of the modules beside it that it imported so far, as
-    they were when they were run; `BadRequest` if it was not run in this process. A built-in
-    one: the package's version and the hash of the task's module. An object: the source of its
-    `build` and of the network's classes, as far as Python has it.
-    """
-    if reference is not None and is_reference(reference):
-        return f"{_FILE}{_hash(json.dumps(_files(reference), sort_keys=True))}"
-    if reference is not None and reference in TASKS:
-        module = inspect.getmodule(TASKS[reference])
-        return f"{_PACKAGE}{version('curenu')} {_hash(_file_text(module))}"
-    classes = {type(module) for module in task.initialise(0).modules()}
-    texts = sorted(own_source(thing) for thing in (task.build, *classes))
-    return f"object {_hash(json.dumps(texts))}"
-
-
-def _files(reference: str) -> dict[str, str]:
-    """Hashes of a user's file, under no name, and of its siblings by their path from there."""
-    main = Path(reference.rpartition(":")[0]).resolve()
-    found = sources_of(reference)
-    if main not in found:
-        raise BadRequest(f"{main} was not run here.", "loading the task by that file.")
-    return {
-        "" if path == main else path.relative_to(main.parent).as_posix(): digest
-        for path, digest in found.items()
-    }
-
-
 def _vouched_elsewhere(one: Fingerprint, other: Fingerprint) -> bool:
-    built_in = one.source.startswith(_PACKAGE) and other.source.startswith(_PACKAGE)
-    return built_in or one.source.startswith(_FILE)
+    built_in = one.source.startswith(PACKAGE) and other.source.startswith(PACKAGE)
+    return built_in or one.source.startswith(FILE)
 
 
 def _digests(dataset: Dataset[Any]) -> tuple[str, str]:
@@ -261,10 +226,6 @@ def _described(value: Any) -> Any:
 
 def _listed(items: Iterable[Any] | None) -> Any:
     return None if items is None else list(items)
-
-
-def _file_text(module: Any) -> str:
-    return Path(module.__file__).read_text()
 
 
 def _hash(text: str) -> str:
