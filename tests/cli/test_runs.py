@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from curenu.cli import app
-from curenu.runs import Session
+from curenu.runs import Session, granting
 from curenu.runs.folder_store import FolderStore
 from curenu.runs.migration import migrate
 from curenu.runs.records import pack
@@ -145,6 +145,42 @@ def test_a_run_in_use_has_another_code_than_a_broken_one(folder: Path) -> None:
     with FolderStore(folder).exclusive():
         busy = run("unlearn", folder, "--random", "0.1", *QUICK)
     assert (busy.exit_code, "in use" in busy.stderr) == (7, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        (["unlearn", "--ids", "person 2", "--request", "second", *QUICK], "erase"),
+        (["retrain"], "timed_training"),
+    ],
+)
+def test_where_another_writer_was_first_the_code_says_do_it_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], work: str
+) -> None:
+    """The lock file is deleted in mid-work, which lets another writer in, who grants a request."""
+    name, *options = command
+    working, calls = getattr(granting, work), []
+
+    def interrupted(*args: Any, **others: Any) -> Any:
+        calls.append(work)
+        if len(calls) == 1:
+            monkeypatch.setattr(granting, work, working)
+            (folder / "lock").unlink()
+            Session.open(folder).unlearn(["person 3"], SHORT, request="first")
+        return working(*args, **others)
+
+    monkeypatch.setattr(granting, work, interrupted)
+    moved = run(name, folder, *options, "--json")
+    told = json.loads(moved.stderr.splitlines()[-1])
+    assert (moved.exit_code, moved.stdout, told["exit_code"]) == (8, "", 8)
+    assert (told["error"], "The run is at record 2" in told["problem"]) == ("RunMoved", True)
+    assert "the same again" in told["remedy"]
+    store = FolderStore(folder)
+    assert [record.request for record in Session.open(folder).records[1:]] == ["first"]
+    assert verify(store) == (store._head(), [])
+    again = answer(name, folder, *options)
+    assert (again["number"], again["granted"]) == (3, True)
+    assert calls == [work]
 
 
 def old_run(folder: Path) -> None:

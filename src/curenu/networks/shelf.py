@@ -16,7 +16,10 @@ _ENDING = ".safetensors"
 
 
 class Shelf(Protocol):
-    """Keeps bytes under a name. Of several processes the first writes and the others wait."""
+    """Keeps bytes under a name. Of several processes the first writes and the others wait.
+
+    Raises `RunBroken` for what cannot be read, written or deleted.
+    """
 
     def holds(self, name: str) -> bool: ...
     def read(self, name: str) -> bytes: ...
@@ -103,6 +106,8 @@ class MemoryShelf:
 
     def read(self, name: str) -> bytes:
         """What is kept under that name."""
+        if name not in self._content:
+            raise RunBroken(f"Nothing is kept as {self.describe(name)}.", "a name that is kept.")
         return self._content[name]
 
     def write(self, name: str, content: bytes) -> None:
