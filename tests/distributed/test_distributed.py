@@ -15,7 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from curenu.runs.folder_store import FolderStore
 from curenu.runs.session import Session
+from curenu.runs.verify import verify
 from tests.distributed import cases
 from tests.distributed.processes import ROOT, free_port, run
 from tests.runs.runs import state_of
@@ -149,24 +151,63 @@ def test_a_failed_process_ends_the_run_with_what_was_granted_kept(
     assert [r.request for r in Session.open(tmp_path / "run").records] == ["letter"]
 
 
-@pytest.mark.slow
-def test_the_command_runs_under_torchrun(one: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    shutil.copytree(one[0] / "run", tmp_path / "run")
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    launcher += ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
-    command = ["unlearn", str(tmp_path / "run"), "--ids", "30", "--ids", "31", "--json"]
-    command += ["--set", "max_steps=2", "--set", "sample_size=64", "--accept"]
+def by(launcher: list[str], module: str, *words: str | Path) -> str:
+    """What the module prints, started by this interpreter with `launcher`, one thread each."""
     done = subprocess.run(
-        [sys.executable, *launcher, "-m", "curenu.cli", *command],
+        [sys.executable, *launcher, "-m", module, *map(str, words)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout)  # one document: the first process alone speaks
-    assert Session.open(tmp_path / "run").records[-1].after == printed["after"]
+    return done.stdout
+
+
+def torchrun() -> list[str]:
+    """What starts two processes."""
+    port = str(free_port())
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    return [*launcher, "--master-addr", "127.0.0.1", "--master-port", port]
+
+
+@pytest.mark.slow
+def test_the_command_runs_under_torchrun(one: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    run_folder = shutil.copytree(one[0] / "run", tmp_path / "run")
+    command = ["unlearn", run_folder, "--ids", "30", "--ids", "31", "--json"]
+    command += ["--set", "max_steps=2", "--set", "sample_size=64", "--accept"]
+    printed = json.loads(by(torchrun(), "curenu.cli", *command))  # the first alone speaks
+    assert Session.open(run_folder).records[-1].after == printed["after"]
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_as_one_does_and_the_first_alone_writes_and_speaks(
+    one: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    found, written = {}, {}
+    for name, launcher in {"alone": [], "together": torchrun()}.items():
+        folder, out = shutil.copytree(one[0] / "run", tmp_path / name), tmp_path / f"{name}-out"
+        out.mkdir()
+        printed = by(launcher, "tests.distributed.evaluated", folder, out)
+        found[name] = json.loads(printed)  # one document
+        assert found[name] == json.loads((folder / "results.json").read_text())
+        assert (folder / "report.html").read_text().count("</html>") == 1
+        assert verify(FolderStore(folder))[1] == []
+        written |= {path.stem: json.loads(path.read_text()) for path in out.iterdir()}
+    assert written["0"] == written["alone"]
+    assert written["1"] == []
+    assert len(set(written["0"])) == len(written["0"]) == 4  # two oracles, results and page
+    assert seconds_left_out(found["together"]) == seconds_left_out(found["alone"])
+
+
+def seconds_left_out(results: dict[str, Any]) -> dict[str, Any]:
+    """All figures but those of the clock."""
+    rows = [{k: v for k, v in row.items() if k not in ("seconds", "ratio")}
+            for row in results["rows"]]  # fmt: skip
+    assert all(row["findings"] for row in rows)
+    return results | {"rows": rows}
 
 
 def test_the_tables_of_the_scaling_page_are_those_of_the_formulae() -> None:
