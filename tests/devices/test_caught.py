@@ -32,6 +32,7 @@ WRONG: dict[str, Callable[[Tensor, Tensor], object]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its first tangent
 @pytest.mark.parametrize("name", WRONG)
 def test_what_a_second_device_would_refuse_is_caught(name: str) -> None:
     with second_device() as device:
