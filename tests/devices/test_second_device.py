@@ -29,6 +29,7 @@ from curenu.operators import (
 from curenu.risks import squared_gradients
 from curenu.risks.anchor import Anchor
 from tests.devices.second_device import SecondDevice, WrongDevice, second_device
+from tests.methods.short_form import short_form
 from tests.problems import generator
 
 COUNT = 64
@@ -184,9 +185,9 @@ def test_an_erasure_of_one_step_is_that_of_the_processor(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "retrain"])
 def test_every_method_works_there(name: str) -> None:
-    alone = result(CASES["mlp"](), method=name).theta
+    alone = result(CASES["mlp"](), method=short_form(name)).theta
     with second_device() as device:
-        found = result(brought(device, CASES["mlp"]()), method=name)
+        found = result(brought(device, CASES["mlp"]()), method=short_form(name))
         assert device.is_there(found.theta)
         assert torch.equal(found.theta.cpu(), alone)
 
