@@ -143,9 +143,7 @@ def unlearn(
     """
     chosen = resolve_method(method)
     _check_types(training, seed, weight_decay)
-    told: tuple[str, ...] = ()
-    if isinstance(forget, Dataset | DataLoader):
-        dataset, forget, collate, told = _joined(dataset, forget, collate)
+    dataset, forget, collate, told = _joined(dataset, forget, collate)
     positions = positions_of(forget, size_of(dataset), ids=ids)
     over = partial(
         EmpiricalRisk,
@@ -166,9 +164,9 @@ def unlearn(
     problem = ErasureProblem(
         risk.start, retain, gone, holdout=aside, retrain=again, on_step=on_step, training=training
     )
-    result = erase(problem, chosen, seed=seed)
+    result = _in_own_type(erase(problem, chosen, seed=seed), problem)
     result = replace(result, notes=(*result.notes, *told))
-    return Unlearned(_in_own_type(result, problem), unwrapped(model), risk.parameters)
+    return Unlearned(result, unwrapped(model), risk.parameters)
 
 
 @torch.inference_mode(False)
@@ -248,11 +246,13 @@ def _in_own_type(erasure: Erasure, problem: ErasureProblem) -> Erasure:
 
 def _joined(
     retain: Any, forget: Any, collate: Collate | None
-) -> tuple[Any, Sequence[int], Collate | None, tuple[str, ...]]:
-    """One data set, the positions that go, how items collate, and what to say of it.
+) -> tuple[Any, Any, Collate | None, tuple[str, ...]]:
+    """One data set, what of it goes, how items collate, and what to say of it.
 
     Two data sets become one; of a forget set that is a part of the other, its positions there.
     """
+    if not isinstance(forget, Dataset | DataLoader):
+        return retain, forget, collate, ()
     parts = []
     for part in (retain, forget):
         if isinstance(part, DataLoader):

@@ -195,7 +195,7 @@ def test_what_cannot_be_seen_is_refused() -> None:
         ({"loss": nn.CrossEntropyLoss()},
          "the loss (was cross_entropy, is torch.nn.modules.loss.CrossEntropyLoss"),
         ({"ids": [f"person {i}" for i in range(SIZE)]}, "the examples' ids or groups"),
-        ({"labels": torch.zeros(SIZE)}, "the labels"),
+        ({"labels": torch.zeros(SIZE, dtype=torch.int64)}, "the labels"),
         ({"test": as_tensors(*(part[:10] for part in numbers()))}, "the test data"),
     ],
 )  # fmt: skip
