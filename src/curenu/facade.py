@@ -138,31 +138,29 @@ def unlearn(
     functions validate on. `training` says how long the model was trained, which bounds how far it
     is moved. The other arguments are those of `EmpiricalRisk`.
 
-    Whether the result may be used as it is says `.status.ok`. Raises an error of `curenu.errors`
-    before anything is computed if the request, the data, the loss or the model does not allow it.
+    `.status.ok` says whether the result may be used. Raises an error of `curenu.errors` before
+    anything is computed if the request, the data, the loss or the model does not allow it.
     """
     chosen = resolve_method(method)
     _check_types(training, seed, weight_decay)
     dataset, forget, collate, told = _joined(dataset, forget, collate)
     positions = positions_of(forget, size_of(dataset), ids=ids)
-    over = partial(
-        EmpiricalRisk,
-        model,
-        loss=loss,
-        weight_decay=weight_decay,
-        only=only,
-        micro_batch_size=micro_batch_size,
-        product_dtype=product_dtype,
-        reduction=reduction,
-        collate=collate,
-        data_memory=data_memory,
-    )
+    settings: dict[str, Any] = {
+        "weight_decay": weight_decay, "only": only, "micro_batch_size": micro_batch_size,
+        "product_dtype": product_dtype, "reduction": reduction, "collate": collate,
+        "data_memory": data_memory,
+    }  # fmt: skip
+    over = partial(EmpiricalRisk, model, loss=loss, **settings)
     risk = over(dataset, weights=weights)
     retain, gone = risk.split(positions)
-    again = None if retrain is None else partial(_retrained, retrain, retain)
-    aside = None if holdout is None else over(holdout)
     problem = ErasureProblem(
-        risk.start, retain, gone, holdout=aside, retrain=again, on_step=on_step, training=training
+        risk.start,
+        retain,
+        gone,
+        holdout=None if holdout is None else over(holdout),
+        retrain=None if retrain is None else partial(_retrained, retrain, retain),
+        on_step=on_step,
+        training=training,
     )
     result = _in_own_type(erase(problem, chosen, seed=seed), problem)
     result = replace(result, notes=(*result.notes, *told))
