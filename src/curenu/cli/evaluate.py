@@ -71,7 +71,8 @@ def _told(
     from curenu.report import document
 
     described = session.description
-    requests, erased = len(session.records), len(session.erased)
+    erased = len(session.erased)
+    requests = sum(not record.retrained for record in session.records)
     context = {
         "task": described.title,
         "seed": described.seed,

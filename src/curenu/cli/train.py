@@ -68,4 +68,5 @@ def train(
         f"{description.seconds:.1f} s; weights {description.start[:12]}."
     )
     say(f"Record 0, head {session.head.hash}")
-    note(f"next: curenu unlearn {shlex.quote(str(run))} --random 0.1")
+    example = shlex.quote(str(session.id_of(0)))
+    note(f"next: curenu unlearn {shlex.quote(str(run))} --ids {example}")

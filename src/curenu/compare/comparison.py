@@ -30,12 +30,13 @@ class Comparison:
     """A trained network, what was erased from it, and the oracles to compare with.
 
     `first` is the trained model before any erasure, `distance` how far the oracles' weights
-    are from it; with `attacks` membership attacks are among the findings.
+    are from it, both None where it is no longer kept; with `attacks` membership attacks are
+    among the findings.
     """
 
     references: References
-    first: nn.Module
-    distance: float
+    first: nn.Module | None
+    distance: float | None
     attacks: bool = False
 
     @property
@@ -54,16 +55,18 @@ class Comparison:
         return self.references.retain
 
     @cached_property
-    def before(self) -> Split:
+    def before(self) -> Split | None:
         """The outputs of the trained model."""
-        return self.split(self.first)
+        return None if self.first is None else self.split(self.first)
 
     def split(self, model: nn.Module) -> Split:
         """The outputs of `model` on forget, retain and test set."""
         return split_of(self.task, self.forget, self.retain, model)
 
-    def nothing(self) -> Row:
-        """The trained model as it was."""
+    def nothing(self) -> Row | None:
+        """The trained model as it was; None where it is no longer kept."""
+        if self.before is None:
+            return None
         return Row(
             "do nothing", self._findings(self.before), update_norm=0.0, seconds=0.0, ratio=0.0
         )
@@ -81,14 +84,14 @@ class Comparison:
             ratio=1.0,
         )
 
-    def row(self, name: str, model: nn.Module, seconds: float, **others: Any) -> Row:
+    def row(self, name: str, model: nn.Module, seconds: float | None, **others: Any) -> Row:
         """A model that was unlearned; `others` are further fields of the row."""
         return Row(
             name,
             self._findings(self.split(model)),
-            update_norm=distance(model, self.first),
+            update_norm=None if self.first is None else distance(model, self.first),
             seconds=seconds,
-            ratio=seconds / self.references.seconds,
+            ratio=None if seconds is None else seconds / self.references.seconds,
             **others,
         )
 
@@ -114,7 +117,7 @@ def compare(
     task: Task,
     forget: Sequence[int],
     retain: Sequence[int],
-    first: nn.Module,
+    first: nn.Module | None,
     oracles: Sequence[TrainedNetwork],
     *,
     attacks: bool = False,
@@ -129,6 +132,8 @@ def compare(
         tuple(split_of(task, forget, retain, oracle.model) for oracle in oracles),
         float(np.mean([oracle.seconds for oracle in oracles])),
     )
+    if first is None:
+        return Comparison(references, None, None, attacks)
     apart = float(np.mean([distance(oracle.model, first) for oracle in oracles]))
     return Comparison(references, first, apart, attacks)
 

@@ -18,12 +18,12 @@ LIMITS = (
 """Said at the end of every evaluation."""
 
 
-def conclusions(row: Row, before: Row, *, erased: int, oracles: int) -> tuple[str, ...]:
+def conclusions(row: Row, before: Row | None, *, erased: int, oracles: int) -> tuple[str, ...]:
     """Sentences about the unlearned model of `row`, from the strongest statement to the limits.
 
     `before` is the row of the trained model: an attack that does not find the examples even
-    there has nothing to say. `erased` is the number of erased examples, `oracles` that of
-    retrained models.
+    there has nothing to say. None where that model is no longer kept. `erased` is the number of
+    erased examples, `oracles` that of retrained models.
     """
     sentences = [*_membership(row, before), *_memory(row), *_closeness(row), *_cost(row)]
     if erased < _FEW:
@@ -38,12 +38,13 @@ def conclusions(row: Row, before: Row, *, erased: int, oracles: int) -> tuple[st
     return (*sentences, LIMITS)
 
 
-def _membership(row: Row, before: Row) -> list[str]:
+def _membership(row: Row, before: Row | None) -> list[str]:
     """What an attacker who asks "was this example in the training set?" finds."""
     for name, attack in (("RMIA", "RMIA AUC"), ("The attack by loss", "loss attack AUC")):
         found = row.finding(attack)
         if found is not None and found.interval is not None:
-            return [_attacked(name, found, found.interval, before.finding(attack))]
+            earlier = None if before is None else before.finding(attack)
+            return [_attacked(name, found, found.interval, earlier)]
     return ["No membership attack was made: nothing is said about what an attacker finds."]
 
 
@@ -66,8 +67,13 @@ def _attacked(
             "the model treats them as less known than retraining would, which is a trace too."
         )
     said = f"{name} finds the erased examples no better than in retrained models {figures}. "
-    if before is None or before.interval is None or before.interval[0] <= _aim(before):
-        known = "" if before is None else f" (AUC {before.value:.2f})"
+    if before is None:
+        return (
+            f"{said}Whether it finds them in the model before erasure cannot be known: that model "
+            "is not kept, and an auditor may conclude nothing from the attack's silence."
+        )
+    if before.interval is None or before.interval[0] <= _aim(before):
+        known = f" (AUC {before.value:.2f})"
         return (
             f"{said}But it does not find them in the model before erasure either{known}: this "
             "attack cannot see them, and an auditor may conclude nothing from its silence."

@@ -22,17 +22,20 @@ Curve = tuple[list[float], list[float]]
 
 
 def membership(
-    found: Split, oracles: Sequence[Split], before: Split
+    found: Split, oracles: Sequence[Split], before: Split | None
 ) -> tuple[list[Finding], Curve]:
     """RMIA and the attacker with both models: AUC and TPR at 1 % FPR, and RMIA's ROC.
 
-    `before` is the trained model that the request was made of. The first four oracles are
+    `before` is the trained model that the request was made of, None where it is no longer kept:
+    then nobody can have both models. The first four oracles are
     RMIA's reference models; the findings' references are the same attacks on each of them,
     with the others as its references. The ROC is (false, true) positive rates.
     """
     generator, oracles = torch.Generator().manual_seed(0), oracles[:_REFERENCES]
     attack = rmia(found, oracles)
     findings = attack_findings("RMIA", attack, generator, _among(oracles))
+    if before is None:
+        return findings, attack.curve()
     for name, kind in _BOTH.items():
         findings += attack_findings(
             name,

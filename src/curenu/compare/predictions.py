@@ -73,10 +73,13 @@ def predictions_of(
 
 @dataclass(frozen=True)
 class PredictionReferences:
-    """The oracles' losses and predictions, two or more, and those of the trained network."""
+    """The oracles' losses and predictions, two or more, and those of the trained network.
+
+    `before` is None where that is no longer kept: then there is no gap to measure.
+    """
 
     oracles: tuple[Sets, ...]
-    before: Sets
+    before: Sets | None
 
     @cached_property
     def spread(self) -> dict[str, float]:
@@ -84,10 +87,10 @@ class PredictionReferences:
         return {
             letter: float(
                 np.mean([_apart(a[letter], b[letter]).mean() for a, b in self._pairs])
-                if self.before[letter].outputs is not None
+                if self.oracles[0][letter].outputs is not None
                 else 0.0
             )
-            for letter in self.before
+            for letter in self.oracles[0]
         }
 
     @property
@@ -132,6 +135,8 @@ class PredictionReferences:
 
     def _gap(self, found: Sets, others: Sequence[Sets]) -> list[Finding]:
         """G by the forget loss; nothing where the gap is noise, as `has_gap` has it for classes."""
+        if self.before is None:
+            return []
         before = self.before["f"].losses
         means = [float(sets["f"].losses.mean()) for sets in others]
         rounding = max(sets["f"].rounding for sets in (self.before, *others))

@@ -47,14 +47,16 @@ class References:
         """The oracles' outputs without those of the one at `place`."""
         return [split for number, split in enumerate(self.oracles) if number != place]
 
-    def findings(self, found: Split, before: Split, *, without: int | None = None) -> list[Finding]:
+    def findings(
+        self, found: Split, before: Split | None, *, without: int | None = None
+    ) -> list[Finding]:
         """How close outputs are to the oracles', an oracle's own place left out.
 
-        `before` are those of the trained network, from which G is measured.
+        `before` are those of the trained network, from which G is measured; None leaves it out.
         """
         return closeness(found, self.others(without), self.floors, before)
 
-    def oracles_findings(self, before: Split) -> list[Finding]:
+    def oracles_findings(self, before: Split | None) -> list[Finding]:
         """The oracles' own figures: each against the rest, as a model would be; their mean.
 
         Their divergences are the noise floors themselves, so R is 1 by definition. Two oracles
