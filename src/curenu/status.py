@@ -14,7 +14,7 @@ is 18 % (90 % of two of ten classes); beyond it nothing is known of the anchored
 class Status(Enum):
     """Why a solver or a method stopped; the value is the sentence to show a person."""
 
-    CONVERGED = "The tolerance was met; nothing to do."
+    CONVERGED = "Converged: the tolerance was met, or no step lowers the objective beyond rounding."
     SINGLE_STEP = "The method makes this one step by definition; compare the result before use."
     SCHEDULE_DONE = "The planned number of steps was made; compare the result before use."
     STEP_LIMIT = "The step budget was used before the tolerance; raise max_steps to go further."
