@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from curenu.distributed import alone, count, own, reduced
-from curenu.errors import UnsupportedModel
+from curenu.errors import CurenuError, UnsupportedModel
 from curenu.memory import available_memory
+from curenu.own_model import full_copy
 from curenu.risks.empirical import EmpiricalRisk
 
 __all__ = ["DAMPING", "Metric", "kronecker_metric"]
+
+Factors = dict[str, tuple[Tensor, Tensor]]
 
 DAMPING = 0.2
 """What is added to the factors' eigenvalues, as a share of the curvature per parameter."""
@@ -104,7 +107,7 @@ def kronecker_metric(
         )
     _check_memory(layers, theta)
     with risk.source.arithmetic():  # whatever modes the caller has switched on
-        factors = _factors(risk, model, layers, loss, generator)
+        factors = _measured(partial(_factors, risk, model, layers, loss, generator))
     places = _places(risk)
     spectra = {}
     for name, (inputs, outputs) in factors.items():
@@ -124,6 +127,24 @@ def kronecker_metric(
         scale = (torch.outer(b, a) + shift).rsqrt() - shift**-0.5
         blocks.append(_Block(own, outputs, inputs, scale, shift**-0.5))
     return Metric(tuple(blocks), (trace / known + shift) ** -0.5)
+
+
+def _measured(factors: Callable[[], Factors]) -> Factors:
+    """The factors; `UnsupportedModel` where curvlinops cannot follow the model.
+
+    It asks for more than products do: that every layer is reached by each micro-batch, under a
+    gradient, and that the outputs are one tensor.
+    """
+    try:
+        return factors()
+    except CurenuError:
+        raise
+    except Exception as error:  # whatever comes out of the library and the user's own classes
+        said = str(error).strip().splitlines() or [repr(error)]
+        raise UnsupportedModel(
+            f"K-FAC cannot be measured on this model: {type(error).__name__}: {said[0]}",
+            'preconditioner="none".',
+        ) from error
 
 
 def _spectrum(factor: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,7 +167,7 @@ def _bent(values: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 def _placed(risk: EmpiricalRisk, theta: Tensor) -> nn.Module:
     """A copy of the model at theta; only the parameters that move ask for a gradient."""
-    model = copy.deepcopy(risk.source.evaluation.model)
+    model = full_copy(risk.source.evaluation.model)
     named = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in risk.parameters.unflatten(theta).items():

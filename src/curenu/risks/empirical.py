@@ -18,7 +18,7 @@ from curenu.cost import Meter
 from curenu.data import Collate, Examples
 from curenu.errors import BadRequest
 from curenu.losses import Loss, Reduction, Tokens
-from curenu.own_model import own_copy, unwrapped
+from curenu.own_model import full_copy, own_copy, unwrapped
 from curenu.parameters import ParameterSpace, Selection
 from curenu.risks.evaluation import Evaluation
 from curenu.risks.micro_batch_size import fastest_size
@@ -189,7 +189,7 @@ class EmpiricalRisk(Risk):
 
     def module_at(self, theta: Tensor) -> nn.Module:
         """A new copy of the model at `theta` `[d]`, in training mode; what moves is trainable."""
-        model = copy.deepcopy(self.source.evaluation.model).train()
+        model = full_copy(self.source.evaluation.model).train()
         named = dict(model.named_parameters())
         for name, piece in self.parameters.unflatten(theta).items():
             named[name].data.copy_(piece)

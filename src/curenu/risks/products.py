@@ -14,6 +14,7 @@ from curenu.checks import check_curvature
 from curenu.cost import Meter
 from curenu.distributed import alone
 from curenu.errors import UnsupportedModel
+from curenu.own_model import full_copy
 from curenu.parameters import ParameterSpace
 from curenu.risks.terms import Quadratic, Term
 from curenu.risks.weighted_sum import WeightedSum
@@ -87,7 +88,7 @@ def _shadow(total: WeightedSum, theta: Tensor) -> WeightedSum | None:
     if theta.device.type == "mps" or len(theta) > _LARGEST:
         return None
     evaluation = copy.copy(source.evaluation)
-    evaluation._modules = {"model": copy.deepcopy(source.evaluation.model).double()}
+    evaluation._modules = {"model": full_copy(source.evaluation.model).double()}
     evaluation.dtype = torch.float64
     pieces = source.parameters.unflatten(theta)
     space = ParameterSpace({name: piece.double() for name, piece in pieces.items()})
