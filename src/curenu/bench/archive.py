@@ -15,6 +15,7 @@ import numpy as np
 from curenu.atomic import LOCK, held, replace_file
 from curenu.bench.cell import Cell, Made
 from curenu.bench.config import Config
+from curenu.bench.origin import code_digest
 from curenu.errors import RunBroken
 from curenu.report import finite
 
@@ -27,6 +28,8 @@ _WORDS = ("title", "about", "duration", "published", "smoke")  # they change no 
 class Archive:
     """What a run of a configuration has made so far, so that none of it is made twice.
 
+    Cells and notes that other code made are made again.
+
     Raises `RunBroken` when the folder holds another configuration or cannot be written,
     `RunBusy` when it is in use by another run.
     """
@@ -34,6 +37,7 @@ class Archive:
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder = folder
         self._config = config.model_dump_json(indent=1, exclude=set(_WORDS))
+        self._code = code_digest()
         self._check()
 
     @contextmanager
@@ -67,11 +71,11 @@ class Archive:
 
     def note(self, name: str) -> dict[str, Any] | None:
         """What a trial or another unit found, if it was done."""
-        return self._read(f"notes/{_hash(name)}.json")
+        return self._read(f"notes/{self._hash(name)}.json")
 
     def keep_note(self, name: str, found: dict[str, Any]) -> None:
         """Keep what a unit found."""
-        self.keep_json(f"notes/{_hash(name)}.json", found)
+        self.keep_json(f"notes/{self._hash(name)}.json", found)
 
     def keep_json(self, name: str, content: Any) -> None:
         """Write `content` as JSON under `name`, numbers to six digits."""
@@ -96,7 +100,11 @@ class Archive:
             raise RunBroken(f"{self.folder} is not empty and no benchmark's.", "another `--out`.")
 
     def _name(self, cell: Cell) -> str:
-        return _hash(repr(cell))
+        return self._hash(repr(cell))
+
+    def _hash(self, text: str) -> str:
+        """Of what made it as well: other code finds nothing that this code made."""
+        return _hash(f"{self._code}\n{text}")
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
-__all__ = ["origin"]
+import torch
+
+import curenu
+
+__all__ = ["code_digest", "origin"]
+
+_PACKAGE = Path(curenu.__file__).parent
 
 
 def origin(source: Path = Path(__file__).parent) -> dict[str, str | None]:
@@ -18,6 +26,19 @@ def origin(source: Path = Path(__file__).parent) -> dict[str, str | None]:
     if commit is not None and _git(source, "status", "--porcelain", "--untracked-files=no", "."):
         commit += "+"
     return {"date": datetime.now(UTC).date().isoformat(), "commit": commit}
+
+
+@cache
+def code_digest(package: Path = _PACKAGE) -> str:
+    """One hash of all the code of the package and the version of torch.
+
+    What a benchmark made by other code it makes again: no list of what matters can be trusted.
+    """
+    found = hashlib.sha256(torch.__version__.encode())
+    for file in sorted(package.rglob("*.py")):
+        found.update(file.relative_to(package).as_posix().encode() + b"\0")
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
 
 
 def _git(folder: Path, *words: str) -> str | None:
