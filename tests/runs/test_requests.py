@@ -11,7 +11,7 @@ import torch
 from curenu.errors import (
     BadRequest,
 )
-from curenu.methods import CuReNU, DampedNewton, Retrain, StoCuReNU
+from curenu.methods import CuReNU, FineTune, DampedNewton, Retrain, StoCuReNU
 from curenu.runs.records import digest
 from curenu.runs.session import Session
 from curenu.tasks import load_task
@@ -88,13 +88,20 @@ def test_the_same_request_twice_is_granted_once(folder: Path) -> None:
     first = session.unlearn([4, 9], SHORT, request="letter 17")
     later = session.unlearn([5], SHORT)
     before = state_of(folder)
-    again = session.unlearn([9, 4], CuReNU(), request="letter 17")
+    again = session.unlearn([9, 4], SHORT, request="letter 17")
     assert again.repeated
     assert again.record == first.record
     torch.testing.assert_close(vector(again.model), vector(later.model), rtol=0, atol=0)
     assert again.head == later.head
     with pytest.raises(BadRequest, match="for other ids"):
         session.unlearn([4], SHORT, request="letter 17")
+    with pytest.raises(BadRequest, match="as record 1, with method fine-tune, not curenu"):
+        session.unlearn([4, 9], CuReNU(), request="letter 17")
+    with pytest.raises(BadRequest, match=f"seed {first.record.seed}, not 3"):
+        session.unlearn([4, 9], SHORT, request="letter 17", seed=3)
+    with pytest.raises(BadRequest, match="epochs 1, not 2"):
+        session.unlearn([4, 9], FineTune(epochs=2), request="letter 17")
+    assert session.unlearn([4, 9], SHORT, request="letter 17", seed=first.record.seed).repeated
     assert state_of(folder) == before
     assert later.record.request == "request-2"
 

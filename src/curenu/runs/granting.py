@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from curenu.checks import positions_of
-from curenu.erasure import Erasure
+from curenu.erasure import Erasure, Method
 from curenu.errors import BadRequest, Disposed, RunMoved
 from curenu.facade import erase, with_parameters
-from curenu.methods import Retrain
+from curenu.methods import Retrain, resolve_method
 from curenu.networks import timed_training, warm_up
 from curenu.runs.drift import chain_of, measure
 from curenu.runs.evidence import Entry, Head, Looked, Measures, RequestRecord, Subjects, entry_of
@@ -32,9 +33,17 @@ _NO_BASE = (
 
 
 def granted_before(
-    run: Run, request: str | None, forget: Sequence[Hashable] | Tensor
+    run: Run,
+    request: str | None,
+    forget: Sequence[Hashable] | Tensor,
+    method: str | Method,
+    seed: int | None,
 ) -> RequestRecord | None:
-    """The record that granted the request of that name; `BadRequest` if for other ids."""
+    """The record that granted the request of that name.
+
+    Raises `BadRequest` where it was for other ids, by another method or another way: what is
+    asked now would not be done, and a record of something else is no answer.
+    """
     same = run.record_of(request)
     if same is None:
         return None
@@ -43,6 +52,19 @@ def granted_before(
         raise BadRequest(
             f"Request {request!r} was granted before, for other ids.",
             "a new name for a new request.",
+        )
+    name, arguments = describe_method(resolve_method(method))
+    asked = json.loads(json.dumps({"method": name, "seed": seed} | arguments, default=str))
+    done = {"method": same.method, "seed": same.seed} | same.arguments
+    if seed is None:
+        del asked["seed"]
+    other = [key for key in asked if key in done and asked[key] != done[key]]
+    if other:
+        said = ", ".join(f"{key} {done[key]}, not {asked[key]}" for key in other[:3])
+        raise BadRequest(
+            f"Request {request!r} was granted before, as record {same.number}, with {said}; "
+            "nothing was done now.",
+            "the same as then for its record, or a new name for what is left to erase.",
         )
     return same
 

@@ -180,19 +180,19 @@ class Session(Run):
         """Erase the examples `forget` from the current model and put the request on record.
 
         `forget` are the task's ids, positions where it has none; `request` names the request:
-        made again with the same ids it returns the current model and the record that granted
-        it. `seed` is derived from the run's and the record's number unless given. The anchored
-        objective is built at the last release, or with `anchor="first"` at the model that was
-        last trained, over all that was erased since. A result whose status is not ok is
-        recorded as an attempt and the model stays, unless `accept` takes it as it is. Every
-        `check_drift`-th request is compared with erasing all of it at once, at the cost of
+        made again with the same ids and in the same way it returns the current model and the
+        record that granted it. `seed` is derived from the run's and the record's number unless
+        given. The anchored objective is built at the last release, or with `anchor="first"` at
+        the model that was last trained, over all that was erased since. A result whose status is
+        not ok is recorded as an attempt and the model stays, unless `accept` takes it as it is.
+        Every `check_drift`-th request is compared with erasing all of it at once, at the cost of
         doing so; 0: none. `progress` is told (examples, at most) and may cancel.
 
         Raises an error of `curenu.errors` before anything is written.
         """
         _check_request(request, check_drift)
         with self._writer.exclusive():
-            known = granted_before(self, request, forget)
+            known = granted_before(self, request, forget, method, seed)
             if known is not None:
                 return SessionResult(self.model, known, self.head, repeated=True)
             asked = self.prepare(
