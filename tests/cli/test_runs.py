@@ -81,6 +81,14 @@ def test_a_name_with_markup_is_printed_as_it_is(folder: Path) -> None:
     assert run("unlearn", folder, "--random", "0.1", "--request", "").exit_code == 2
 
 
+def test_a_retraining_is_shown_as_one_and_is_no_request(folder: Path) -> None:
+    assert run("retrain", folder).exit_code == 0
+    text = run("show", folder).stdout
+    assert "Requests: 1 granted" in text
+    assert "2. trained anew without what was erased" in text
+    assert "None" not in text
+
+
 def test_the_log_shows_every_record_and_the_head_without_running_the_task(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import torch
 from curenu.errors import (
     BadRequest,
 )
-from curenu.methods import CuReNU, FineTune, DampedNewton, Retrain, StoCuReNU
+from curenu.methods import CuReNU, DampedNewton, FineTune, Retrain, StoCuReNU
 from curenu.runs.records import digest
 from curenu.runs.session import Session
 from curenu.tasks import load_task

@@ -64,6 +64,7 @@ def _found(
                 "erased": record.count,
                 "method": record.method,
                 "status": record.outcome.name,
+                "retrained": record.retrained,
                 "time": record.time.isoformat(),
             }
             for record in records
@@ -75,16 +76,28 @@ def _found(
 def _lines(found: dict[str, Any]) -> list[str]:
     where = "" if found["source"] in (None, found["task"]) else f" ({found['source']})"
     requests = found["requests"]
-    many = "no request yet" if not requests else f"{len(requests)} granted"
+    asked = sum(not _is_retraining(r) for r in requests)
+    many = f"{asked} granted" if asked else "no request yet"
     lines = [
         f"Task: {found['task']}{where}, seed {found['seed']}, trained {found['created'][:10]}",
         f"Examples: {found['examples']:,}, of which {found['erased']:,} erased",
         f"Weights: {found['weights'][:12]}",
         f"Requests: {many}" + (", the latest:" if len(requests) > _LATEST else ""),
     ]
-    lines += [
-        f"  {r['number']}. {r['request']!r}: {r['erased']:,} by {r['method']}, {r['status']}, "
-        f"{r['time'][:10]}"
-        for r in requests[-_LATEST:]
-    ]
+    lines += [f"  {r['number']}. {_said(r)}, {r['time'][:10]}" for r in requests[-_LATEST:]]
     return [*lines, "Next: " + ", or ".join(found["next"])]
+
+
+def _is_retraining(request: dict[str, Any]) -> bool:
+    """Whether the model was trained anew without that anybody was asked for by a name."""
+    return request["retrained"] and request["request"] is None
+
+
+def _said(request: dict[str, Any]) -> str:
+    if _is_retraining(request):
+        more = f" and {request['erased']:,} more examples" if request["erased"] else ""
+        return f"trained anew without what was erased{more}"
+    who = "a request whose subjects were deleted"
+    if request["request"] is not None:
+        who = repr(request["request"])
+    return f"{who}: {request['erased']:,} by {request['method']}, {request['status']}"
