@@ -1,4 +1,6 @@
-"""StoCuReNU around its defaults: sample size, products, steps and penalty, alone and together.
+"""StoCuReNU's steps around their defaults: sample size, products, steps, penalty, alone, together.
+
+Of `single_step=False`: the large step that comes first has none of these.
 
 Every point of the sweep erases from the same network, with the same seeds, and is compared with
 the same oracles: those of `curenu bench anchored-TASK`, from its folder of networks. A default
@@ -58,7 +60,7 @@ Point = dict[str, Any]
 
 
 def defaults() -> Point:
-    """What `StoCuReNU()` does."""
+    """What `StoCuReNU(single_step=False)` does."""
     method = StoCuReNU()
     assert isinstance(method.solver, LanczosSolver)
     return {
@@ -81,6 +83,7 @@ def points(*, smoke: bool) -> list[Point]:
 def method_at(point: Point) -> StoCuReNU:
     """The method at `point`."""
     return StoCuReNU(
+        single_step=False,
         sample_size=point["sample_size"],
         solver=LanczosSolver(max_products=point[PRODUCTS], hidden_products=0),
         max_steps=point["max_steps"],

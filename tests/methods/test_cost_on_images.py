@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 import curenu
 from curenu.errors import MissingData
+from curenu.methods import StoCuReNU
 from curenu.tasks import load_task
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,15 @@ class Counted(Dataset[Any]):
         return self.data[index]
 
 
-def test_it_passes_and_reads_few_examples() -> None:
+@pytest.mark.parametrize(
+    ("method", "steps", "examples", "reads"),
+    [(StoCuReNU(), 1, 36_000, 16_000), (StoCuReNU(single_step=False), 7, 72_000, 16_000)],
+    ids=["the default", "steps alone"],
+)
+def test_it_passes_and_reads_few_examples(
+    method: StoCuReNU, steps: int, examples: int, reads: int
+) -> None:
+    """Samples have not to grow in either."""
     try:
         task = load_task("fashion-mnist", examples=6000, epochs=3)
     except MissingData as missing:
@@ -39,10 +48,12 @@ def test_it_passes_and_reads_few_examples() -> None:
         data,
         task.loss,
         forget=range(0, 6000, 10),
+        method=method,
         weight_decay=task.recipe.weight_decay,
         training=task.training_time,
     )
+    print(f"{result.cost.examples} examples passed, {data.reads} read, {result.notes}")
     assert result.status.ok
-    assert len(result.trace) == 7  # samples had not to grow
-    assert result.cost.examples <= 72_000
-    assert data.reads <= 16_000
+    assert len(result.trace) == steps
+    assert result.cost.examples <= examples
+    assert data.reads <= reads
