@@ -95,6 +95,13 @@ class ParameterSpace:
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
         }
 
+    def places(self, pattern: str) -> Tensor:
+        """Where in the vector the parameters are whose name matches `pattern`, `[s]`, in order."""
+        every = torch.arange(self.dimension, device=self.device).split(self._sizes)
+        pairs = zip(self.names, every, strict=True)
+        found = [where for name, where in pairs if fnmatchcase(name, pattern)]
+        return torch.cat(found) if found else torch.empty(0, dtype=torch.int64, device=self.device)
+
     def rounded(self, theta: Tensor) -> Tensor:
         """`theta` `[d]` after its parts were in the parameters' own types."""
         named = self.unflatten(theta)

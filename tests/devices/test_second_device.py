@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, TensorDataset
 from curenu import AnchoredRisk, EmpiricalRisk, TokenCrossEntropy, TrainingTime, unlearn
 from curenu.compare import estimate
 from curenu.erasure import ErasureProblem
-from curenu.methods import METHODS, CuReNU, FineTune, StoCuReNU
+from curenu.methods import CuReNU, FineTune, StoCuReNU
 from curenu.newton.tuning import Tuning
 from curenu.operators import (
     KrylovSpace,
@@ -29,7 +29,7 @@ from curenu.operators import (
 from curenu.risks import squared_gradients
 from curenu.risks.anchor import Anchor
 from tests.devices.second_device import SecondDevice, WrongDevice, second_device
-from tests.methods.short_form import short_form
+from tests.methods.short_form import BY_NAME, short_form
 from tests.problems import generator
 
 COUNT = 64
@@ -183,7 +183,7 @@ def test_an_erasure_of_one_step_is_that_of_the_processor(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "retrain"])
+@pytest.mark.parametrize("name", BY_NAME)
 def test_every_method_works_there(name: str) -> None:
     alone = result(CASES["mlp"](), method=short_form(name)).theta
     with second_device() as device:

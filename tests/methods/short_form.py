@@ -6,10 +6,15 @@ from typing import Any
 
 from curenu.erasure import Method
 from curenu.method_choice import make_method
+from curenu.methods import METHODS
 
-__all__ = ["short_form"]
+__all__ = ["BY_NAME", "short_form"]
+
+BY_NAME = [name for name in METHODS if name not in ("retrain", "rewind-to-delete")]
+"""What a model, its data and a loss are enough for: no recipe, no recorded training."""
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {
+    "alt-eraser": {"users": "0.*", "items": "2.*"},
     "constrained-newton": {"recursions": 20, "scale": 20.0, "without_guarantee": True},
     "ssd": {"selection": 1.5},
 }

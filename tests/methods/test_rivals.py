@@ -18,10 +18,12 @@ from curenu.losses import TokenCrossEntropy
 from curenu.methods import (
     DELETE,
     KFADE,
-    METHODS,
+    LCODEC,
     NPO,
     SCRUB,
     SSD,
+    WINU,
+    AltEraser,
     BadTeacher,
     ConstrainedNewton,
     FineTune,
@@ -39,7 +41,7 @@ from curenu.methods import (
     WoodFisher,
 )
 from curenu.risks import Anchor, EmpiricalRisk
-from tests.methods.short_form import short_form
+from tests.methods.short_form import BY_NAME, short_form
 from tests.methods.test_working_vectors import LiveVectors
 from tests.problems import PROBLEMS, Problem, classes, generator, initialised, inputs
 
@@ -64,6 +66,9 @@ SHORT: list[Any] = [
     LowRankNewton(max_products=6, hvp_size=4),
     TrustRegionNewton(max_steps=2, max_products=6),
     WoodFisher(sample_size=10),
+    WINU(max_products=6, hvp_size=4),
+    LCODEC(max_units=3, perturbations=20, max_products=6, hvp_size=4),
+    AltEraser("0.*", "2.*", max_products=6),
     ConstrainedNewton(runs=2, recursions=5, batch_size=5, scale=5.0, damping=100.0),
 ]
 DESCENDING = [method for method in SHORT if hasattr(method, "learning_rate")]
@@ -141,7 +146,7 @@ def test_another_round_draws_other_numbers(method: Method) -> None:
     """A generator that goes on gives other batches, labels or noise: nothing seeds itself."""
     problem, stream = problem_of("mlp"), generator()
     made = {tuple(method(problem, generator=stream).theta.tolist()) for _ in range(4)}
-    assert (len(made) == 1) == isinstance(method, SSD | TrustRegionNewton)
+    assert (len(made) == 1) == isinstance(method, SSD | TrustRegionNewton | AltEraser)
 
 
 @pytest.mark.parametrize("method", DESCENDING, ids=lambda method: type(method).__name__)
@@ -204,7 +209,7 @@ def test_settings_that_cannot_be_meant_are_refused(make: Callable[[], Method]) -
 # By name, through the facade
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "retrain"])
+@pytest.mark.parametrize("name", BY_NAME)
 def test_every_method_moves_the_weights_of_a_small_network_by_its_name(name: str) -> None:
     given = PROBLEMS["mlp"]()
     before = {key: value.clone() for key, value in given.model.state_dict().items()}

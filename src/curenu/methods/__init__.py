@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from curenu.erasure import Method
 from curenu.errors import BadRequest
+from curenu.methods.alt_eraser import AltEraser
 from curenu.methods.anchored_adam import AnchoredAdam
 from curenu.methods.anchored_sgd import AnchoredSGD
 from curenu.methods.bad_teacher import BadTeacher
@@ -22,6 +23,7 @@ from curenu.methods.grad_diff import GradDiff
 from curenu.methods.gradient_ascent import GradientAscent
 from curenu.methods.k_fade import KFADE
 from curenu.methods.l1_sparse import L1Sparse
+from curenu.methods.l_codec import LCODEC
 from curenu.methods.low_rank_newton import LowRankNewton
 from curenu.methods.neg_grad_plus import NegGradPlus
 from curenu.methods.npo import NPO
@@ -29,21 +31,26 @@ from curenu.methods.plain_callable import PlainCallable
 from curenu.methods.pseudo_inverse_newton import PseudoInverseNewton
 from curenu.methods.random_labels import RandomLabels
 from curenu.methods.retrain import Retrain
+from curenu.methods.rewind_to_delete import RewindToDelete
 from curenu.methods.salun import SalUn
 from curenu.methods.scrub import SCRUB
 from curenu.methods.ssd import SSD
 from curenu.methods.stocurenu import StoCuReNU
 from curenu.methods.trust_region_newton import TrustRegionNewton
+from curenu.methods.win_u import WINU
 from curenu.methods.woodfisher import WoodFisher
 from curenu.user_file import function_of, is_reference
 
 __all__ = [
     "DELETE",
     "KFADE",
+    "LCODEC",
     "METHODS",
     "NPO",
     "SCRUB",
     "SSD",
+    "WINU",
+    "AltEraser",
     "AnchoredAdam",
     "AnchoredSGD",
     "BadTeacher",
@@ -63,6 +70,7 @@ __all__ = [
     "PseudoInverseNewton",
     "RandomLabels",
     "Retrain",
+    "RewindToDelete",
     "SalUn",
     "StoCuReNU",
     "TrustRegionNewton",
@@ -101,6 +109,10 @@ METHODS: dict[str, type] = {
     "fisher-removal": FisherRemoval,
     "woodfisher": WoodFisher,
     "k-fade": KFADE,
+    "win-u": WINU,
+    "l-codec": LCODEC,
+    "alt-eraser": AltEraser,
+    "rewind-to-delete": RewindToDelete,
     "retrain": Retrain,
 }
 

@@ -1,5 +1,6 @@
 """Symmetric operators known through products or rows: Lanczos, spectra, the K-FAC metric."""
 
+from curenu.operators.block import Block
 from curenu.operators.complement import ComplementSpace
 from curenu.operators.coordinates import Coordinates
 from curenu.operators.krylov import KrylovSpace, LanczosStep, kept_vectors, lanczos
@@ -27,6 +28,7 @@ from curenu.operators.spectrum import (
 )
 
 __all__ = [
+    "Block",
     "ComplementSpace",
     "Coordinates",
     "Curvature",

@@ -12,6 +12,7 @@ from curenu.risks.heads import (
     need_classes,
     preference,
 )
+from curenu.risks.perturbed import Perturbed
 from curenu.risks.protocol import Linearised, Objective
 from curenu.risks.squares import gradient_rows, squared_gradients
 from curenu.risks.training_loss import training_loss
@@ -26,6 +27,7 @@ __all__ = [
     "Linearised",
     "Objective",
     "OracleProtocol",
+    "Perturbed",
     "TrainingTime",
     "WeightedSum",
     "combined",
