@@ -13,7 +13,7 @@ SOURCE = Path(curenu.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
     "parameters", "own_model", "checkpoints", "recorder", "losses", "data", "risks", "autodiff",
-    "operators", "checks", "tasks", "runs", "facade", "compare", "networks", "bench",
+    "operators", "checks", "tasks", "runs", "facade", "compare", "networks", "bench", "continual",
 )  # fmt: skip
 FILES_ALLOWED = (
     "atomic",
