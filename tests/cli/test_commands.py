@@ -15,6 +15,7 @@ from curenu.cli import app
 from curenu.cli.choice import TASK_NAMES, build_method, complete_method, complete_task
 from curenu.errors import BadRequest
 from curenu.methods import METHODS, DampedNewton, FineTune, StoCuReNU
+from curenu.methods.catalogue import ABOUT
 from curenu.runs.session import Session
 from curenu.tasks import TASKS
 from tests.runs.runs import state_of
@@ -305,7 +306,23 @@ def test_methods_are_listed_with_their_arguments() -> None:
     sto = next(entry for entry in listed if entry["name"] == "stocurenu")
     assert sto["arguments"]["sample_size"] == StoCuReNU().sample_size
     assert sto["summary"].startswith("Cubic Newton steps")
+    assert sto["promise"].startswith("convergence certificate")
     assert "pseudo-inverse-newton" in run("methods").stdout
+
+
+def test_one_method_is_shown_with_its_arguments_and_an_unknown_one_is_refused() -> None:
+    alone = answer("methods", "damped-newton")
+    assert alone["arguments"] == {"damping": 0.1, "max_products": None, "hvp_size": None}
+    shown = run("methods", "damped-newton").stdout
+    assert "damping" in shown
+    assert "0.1" in shown
+    failed = run("methods", "damped")
+    assert failed.exit_code == 2
+    assert "damped-newton" in failed.stderr
+
+
+def test_every_method_says_what_it_costs() -> None:
+    assert set(ABOUT) == set(METHODS)
 
 
 def test_settings_are_typed() -> None:
