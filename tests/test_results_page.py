@@ -127,3 +127,32 @@ def test_sweep_and_sequences_are_made_and_shown(page: ModuleType, tmp_path: Path
     assert all(both == set(entry["difference"]) for entry in asked["sequences"])
     assert all(request["drift"] for entry in asked["sequences"] for request in entry["requests"])
     assert "## Sequences" in page.text(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_claims_are_measured_and_their_page_names_best_and_worst(tmp_path: Path) -> None:
+    found = run("claims.py", tmp_path / "claims-digits.json", tmp_path / "networks")
+    lengths = {
+        row["setting"]: row["move"]
+        for row in found["claims"]
+        if row["family"] == "damped-newton, damping"
+    }
+    assert lengths[1e-3] > 3 * lengths[1.0]
+    text = loaded(FOLDER / "claims_page.py").page(found)
+    assert "- damped-newton, damping: " in text
+    assert "| 60,000 | 2,410 |" in text
+
+
+def test_claims_say_which_setting_was_best_and_do_not_print_what_is_beyond_measure() -> None:
+    claims = loaded(FOLDER / "claims_page.py")
+
+    def entry(setting: float, value: float) -> dict[str, Any]:
+        family = "damped-newton, damping"
+        findings = [{"name": name, "value": value} for name in ("Rf", "Rr", "Rt", "G loss")]
+        return {"erasure": "e", "family": family, "setting": setting, "move": 0.5,
+                "examples ratio": 1.0, "findings": findings}  # fmt: skip
+
+    found = [entry(0.1, 1.5), entry(1e-3, 400.0)]
+    assert claims._mean(found[1:], "Rf") == "≫ 100"
+    assert claims._mean(found[:1], "Rf") == "1.50"
+    assert claims._mean([entry(0.1, 1.0), entry(0.1, 3.0)], "Rt") == "2.00 ± 1.00"

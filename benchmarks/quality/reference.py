@@ -49,29 +49,32 @@ def parser_of(about: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def opened(given: argparse.Namespace, erasures: Sequence[str]) -> Workshop:
-    """The benchmark with those `erasures`, its first trained network and all its oracles."""
+def opened(given: argparse.Namespace, erasures: Sequence[str], *, every: bool = False) -> Workshop:
+    """The benchmark with those `erasures`, its first trained network (or `every`), all oracles."""
     _, config = load_config(f"anchored-{SMOKE_TASK if given.smoke else given.task}")
     changes = {
         "erasures": tuple(e for e in config.erasures if e.name in erasures),
-        "trained": config.trained[:1],
+        "trained": config.trained if every else config.trained[:1],
         "oracles": config.oracles[:SMOKE_ORACLES] if given.smoke else config.oracles,
         "seeds": tuple(given.seeds[:1] if given.smoke else given.seeds),
     }
     return Workshop(config.model_copy(update=changes), given.cache)
 
 
-def compared(shop: Workshop, erasure: str, first: nn.Module | None = None) -> Comparison:
+def compared(
+    shop: Workshop, erasure: str, first: nn.Module | None = None, *, seed: int | None = None
+) -> Comparison:
     """The erasure's comparison with its oracles; trains what was not trained before.
 
-    `first` is the network erased from, the benchmark's own unless given.
+    `first` is the network erased from, by default the benchmark's own of `seed` (its first).
     """
     for training in shop.trainings(shop.erasure(erasure)):
         if not shop.kept(training) and (training.round_ or first is None):
             with stage(f"{erasure}, training with seed {training.seed}"):
                 shop.train(training)
     if first is None:
-        first = shop.network(Training(erasure, 0, shop.config.trained[0])).model
+        start = shop.config.trained[0] if seed is None else seed
+        first = shop.network(Training(erasure, 0, start)).model
     oracles = [shop.network(Training(erasure, 1, seed)) for seed in shop.config.oracles]
     request = shop.request(erasure)
     return compare(request.task, request.forgotten(1), request.retained(1), first, oracles)
