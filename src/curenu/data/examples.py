@@ -13,6 +13,7 @@ from curenu.budgets import DATA_MEMORY
 from curenu.checks import size_of
 from curenu.data.batch import Batch
 from curenu.data.leaves import byte_count, independent, leaves_of, mapped
+from curenu.data.loader import opened
 from curenu.errors import BadRequest
 
 __all__ = ["Collate", "Examples"]
@@ -26,9 +27,9 @@ class Examples:
     """Fetches batches by position, on the model's device.
 
     `dataset` is map-style, or a `DataLoader`, whose data set, collate function and workers are
-    taken and whose order and batch size are not. Tensor data sets are indexed whole; any other
-    is read item by item, each item kept until `memory_budget` bytes are, and goes through
-    `collate`. `weights` `[n]` says what each example weighs.
+    taken and whose order and batch size are not: it must show every example. Tensor data sets
+    are indexed whole; any other is read item by item, each item kept until `memory_budget` bytes
+    are, and goes through `collate`. `weights` `[n]` says what each example weighs.
 
     Raises `BadRequest` for data that cannot be addressed by position or collated.
     """
@@ -44,7 +45,7 @@ class Examples:
     ) -> None:
         self._workers = 0
         if isinstance(dataset, DataLoader):
-            dataset, collate, self._workers = _opened(dataset, collate)
+            dataset, collate, self._workers = opened(dataset, collate)
         self.size = size_of(dataset)
         self.weights = _checked(weights, self.size, device)
         self.reads = 0
@@ -155,17 +156,6 @@ class Examples:
         ):
             return leaf.to(self._device) if hasattr(leaf, "to") else leaf
         return leaf
-
-
-def _opened(loader: DataLoader[Any], collate: Collate | None) -> tuple[Any, Collate | None, int]:
-    """The data set, collate function and worker count of a loader."""
-    if loader.batch_size is None and loader.batch_sampler is None:
-        raise BadRequest(
-            "The DataLoader makes no batches (`batch_size=None`).",
-            "its data set, and `collate=` if its items need one.",
-        )
-    own = None if loader.collate_fn is default_collate else loader.collate_fn
-    return loader.dataset, collate or own, loader.num_workers
 
 
 def _checked(
