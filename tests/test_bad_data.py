@@ -326,3 +326,45 @@ def test_hessian_products_of_weight_norm_are_refused() -> None:
         with pytest.raises(UnsupportedModel, match="weight_norm"):
             risk.hvp(theta, vector)
     assert risk.gradient(theta).isfinite().all()
+
+
+def test_a_penalty_on_the_weights_inside_the_loss_is_refused() -> None:
+    """It would be a constant: it sees the weights of the model given, not those tried."""
+    model = initialised(lambda: nn.Linear(4, 3))
+
+    def penalised(outputs: Tensor, targets: Tensor) -> Tensor:
+        penalty = sum(p.square().sum() for p in model.parameters())
+        return functional.cross_entropy(outputs, targets) + 0.01 * penalty
+
+    refused(BadRequest, "weight_decay=lambda", model=model, loss=penalised)
+
+
+def test_batch_norm_that_measures_every_batch_is_refused() -> None:
+    model = initialised(
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
+    )
+    refused(UnsupportedModel, "keeps no running statistics", model=model)
+
+
+def test_arrays_that_are_no_data_set_are_refused() -> None:
+    refused(BadRequest, r"TensorDataset\(inputs, targets\)", dataset=(X, Y))
+    refused(BadRequest, r"TensorDataset\(inputs, targets\)", dataset=(X.numpy(), Y.numpy()))
+    refused(BadRequest, "to_dense", dataset=TensorDataset(X.to_sparse(), Y))
+
+
+def test_the_mean_over_a_batch_of_a_divergence_is_a_mean_over_examples() -> None:
+    soft = X[:, :3].softmax(1)
+
+    def by_hand(outputs: Tensor, targets: Tensor) -> Tensor:
+        return nn.KLDivLoss(reduction="none")(outputs, targets).sum(1)
+
+    risks = [
+        EmpiricalRisk(
+            initialised(lambda: nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(1))),
+            TensorDataset(X, soft),
+            loss,
+        )
+        for loss in (nn.KLDivLoss(reduction="batchmean"), by_hand)
+    ]
+    first, second = (risk.gradient(risk.start) for risk in risks)
+    torch.testing.assert_close(first, second)

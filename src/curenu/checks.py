@@ -112,6 +112,11 @@ def size_of(dataset: Any) -> int:
         )
     if len(dataset) == 0:
         raise BadRequest("The dataset is empty.", "a dataset with examples.")
+    if isinstance(dataset, tuple) and all(hasattr(part, "shape") for part in dataset):
+        raise BadRequest(
+            f"A tuple of {len(dataset)} arrays is no data set: its length would be {len(dataset)}.",
+            "`TensorDataset(inputs, targets)` of tensors (`torch.from_numpy` makes them).",
+        )
     return len(dataset)
 
 

@@ -89,10 +89,15 @@ def _without_cudnn() -> AbstractContextManager[None]:
     return _set(cudnn__enabled=False)
 
 
+def _without_mkldnn() -> AbstractContextManager[None]:
+    return _set(mkldnn__enabled=False)
+
+
 _FAST_PATH = _Shared(_without_fast_path)
 _ATTENTION = _Shared(_plain_attention)
 _KERNELS = _Shared(_steady_kernels)
 _CUDNN = _Shared(_without_cudnn)
+_MKLDNN = _Shared(_without_mkldnn)
 _FORWARD_MODE = threading.RLock()
 
 
@@ -102,7 +107,8 @@ def one_arithmetic(device: torch.device, *, recurrent: bool = False) -> Iterator
 
     No autocast, no inference mode, no inference-only attention path; on graphics cards no TF32,
     whose roundings would be taken for decreases, and kernels that repeat to the bit. Gradients can
-    be taken, those of `recurrent` networks there too, whose own kernels have none in eval mode.
+    be taken, those of `recurrent` networks too, whose own kernels have none in eval mode on cards
+    and no second ones, nor forward mode, in float32 on processors.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -114,6 +120,8 @@ def one_arithmetic(device: torch.device, *, recurrent: bool = False) -> Iterator
             stack.enter_context(_KERNELS)
             if recurrent:
                 stack.enter_context(_CUDNN)
+        elif device.type == "cpu" and recurrent:
+            stack.enter_context(_MKLDNN)
         yield
 
 

@@ -52,6 +52,12 @@ class Examples:
         self._dataset: Dataset[Any] = dataset
         self._collate = collate
         self._whole = dataset.tensors if type(dataset) is TensorDataset and not collate else None
+        for tensor in self._whole or ():
+            if tensor.layout is not torch.strided:
+                raise BadRequest(
+                    f"A data set of tensors of layout {tensor.layout}: rows cannot be taken out.",
+                    "`tensor.to_dense()`, or a data set that makes each example dense.",
+                )
         self._device = device
         self._kept: dict[int, Any] = {}
         self._left = memory_budget

@@ -50,6 +50,8 @@ def form_of(loss: Loss, reduction: Reduction | None = None) -> Form:
     if not callable(loss):
         raise BadRequest(f"The loss is a {type(loss).__name__}.", "a name or a callable.")
     declared = reduction or getattr(loss, "reduction", None) or _default_reduction(loss)
+    if declared == "batchmean":  # of `nn.KLDivLoss`: the mean over examples
+        declared = "mean"
     if declared not in (*_REDUCTIONS, None):
         raise BadRequest(f"The loss declares reduction={declared!r}.", "'mean', 'sum' or 'none'.")
     known = _of_module(loss) if isinstance(loss, nn.Module) else _of_function(loss)

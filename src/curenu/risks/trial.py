@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from curenu.data import Batch, floating_tensors, same
 from curenu.errors import BadRequest, CurenuError, NotDeterministic, UnsupportedModel
@@ -45,12 +45,14 @@ def trial(source: Source, theta: Tensor) -> Source:
         source.measured["types"] = types
     notes: list[str] = []
     named = source.parameters.unflatten(theta)
+    _check_norms(evaluation)
     with source.arithmetic(), torch.no_grad():
         outputs = _called(source, named, batch, notes)
         source.measured["writes"] = _writes(source, theta, batch)
         outputs = _as_outputs(source, theta, batch, outputs, notes)
         if evaluation.shows_outputs:
             _check_layout(source, batch, outputs)
+            _check_outputs_alone(evaluation, batch, outputs)
         _check_repeats(source, theta, batch)
         source = _counted(source, batch, outputs)
         settle(source, theta)
@@ -187,6 +189,39 @@ def _check_layout(source: Source, batch: Batch, outputs: Tensor) -> None:
         raise UnsupportedModel(
             "`NLLLoss` on outputs that are no log-probabilities.",
             "`nn.CrossEntropyLoss()` on logits, or a log-softmax at the end of the model.",
+        )
+
+
+def _check_norms(evaluation: Evaluation) -> None:
+    """Raise `UnsupportedModel` for batch norm that measures its batch in evaluation mode, too."""
+    for name, module in evaluation.model.named_modules():
+        if (
+            isinstance(module, nn.modules.batchnorm._NormBase)
+            and not isinstance(module, nn.modules.instancenorm._InstanceNorm)
+            and module.running_mean is None
+        ):
+            raise UnsupportedModel(
+                f"The batch norm {name!r} keeps no running statistics: an example's output "
+                "depends on the others in its batch.",
+                "`track_running_stats=True` in training, or group or layer norm.",
+            )
+
+
+def _check_outputs_alone(evaluation: Evaluation, batch: Batch, outputs: Tensor) -> None:
+    """Raise `BadRequest` for a user's loss that looks at weights beside the outputs.
+
+    A penalty on the weights inside the loss would be taken for a constant: the function sees
+    the weights of the model it was written with, not those that are tried.
+    """
+    if not isinstance(evaluation.form, FunctionOfOutputs):
+        return
+    with torch.enable_grad():
+        found = evaluation.form.given(outputs.detach(), evaluation.targets(batch))
+    if found.requires_grad:
+        raise BadRequest(
+            "The loss depends on trainable weights beside the model's outputs.",
+            "a loss of outputs and targets alone; a penalty (lambda/2)|theta|² is "
+            "`weight_decay=lambda`, and what the loss learns belongs into the model.",
         )
 
 
