@@ -74,13 +74,13 @@ def test_only_the_rows_of_chosen_units_move() -> None:
     assert values.shape == (50,)
     assert units.shape == (50, 9)  # six hidden, three outputs
     chosen = select(values, units, 2)
-    places = seen.places(chosen)
+    places = seen.units.places(chosen)
     step = LCODEC(max_units=2, perturbations=50)(problem, generator=generator()).theta
     moved = torch.nonzero(step != problem.start).flatten()
     assert torch.equal(moved, places)
-    hidden = seen.places([2])
+    hidden = seen.units.places([2])
     assert hidden.tolist() == [8, 9, 10, 11, 26]  # its four weights, its bias
-    assert seen.places([6]).tolist() == [30, 31, 32, 33, 34, 35, 48]
+    assert seen.units.places([6]).tolist() == [30, 31, 32, 33, 34, 35, 48]
 
 
 def test_activations_are_those_of_the_perturbed_inputs() -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "check_momentum",
     "check_schedule",
     "follow",
+    "gradient_at",
     "momentum",
     "paired",
     "paired_size",
@@ -66,7 +67,7 @@ def follow(
         rule, lambda step: 1.0 if steps is None else max(0.0, 1.0 - step / steps)
     )
     for objective in objectives:
-        theta.grad = _gradient(objective, theta.detach())
+        theta.grad = gradient_at(objective, theta.detach())
         if mask is not None:
             theta.grad.mul_(mask)
         rule.step()
@@ -108,7 +109,8 @@ def check_momentum(share: float) -> None:
         raise BadRequest(f"momentum={share}.", "a number in [0, 1).")
 
 
-def _gradient(objective: Sloped, theta: Tensor) -> Tensor:
+def gradient_at(objective: Sloped, theta: Tensor) -> Tensor:
+    """The gradient `[d]`; what is not finite on the way is named as descent that diverged."""
     try:
         return objective.gradient(theta)
     except IllPosed as error:

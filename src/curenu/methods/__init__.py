@@ -34,6 +34,8 @@ from curenu.methods.retrain import Retrain
 from curenu.methods.rewind_to_delete import RewindToDelete
 from curenu.methods.salun import SalUn
 from curenu.methods.scrub import SCRUB
+from curenu.methods.simu import SIMU
+from curenu.methods.soul import SOUL
 from curenu.methods.ssd import SSD
 from curenu.methods.stocurenu import StoCuReNU
 from curenu.methods.trust_region_newton import TrustRegionNewton
@@ -48,6 +50,8 @@ __all__ = [
     "METHODS",
     "NPO",
     "SCRUB",
+    "SIMU",
+    "SOUL",
     "SSD",
     "WINU",
     "AltEraser",
@@ -100,6 +104,8 @@ METHODS: dict[str, type] = {
     "delete": DELETE,
     "npo": NPO,
     "grad-diff": GradDiff,
+    "soul": SOUL,
+    "simu": SIMU,
     "l1-sparse": L1Sparse,
     "salun": SalUn,
     "ssd": SSD,

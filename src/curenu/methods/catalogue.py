@@ -52,6 +52,8 @@ ABOUT: dict[str, About] = {
     "delete": _FORGET,
     "npo": _PAIRED,
     "grad-diff": _PAIRED,
+    "soul": _PAIRED,
+    "simu": _PAIRED,
     "anchored-sgd": About("samples; as stocurenu"),
     "anchored-adam": About("samples; as stocurenu"),
     "ssd": About("a squared gradient of every example"),

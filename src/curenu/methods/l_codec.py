@@ -83,7 +83,7 @@ class LCODEC:
                 chosen = select(values, units, self.max_units)
                 still += not chosen
                 if chosen:
-                    places = seen.places(chosen)
+                    places = seen.units.places(chosen)
                     trace.append(problem.report(self._step(problem, theta, one, places, generator)))
         notes = (f"{still} of {problem.forget.size} examples: no unit tells their loss",)
         return Erasure(

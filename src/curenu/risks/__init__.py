@@ -17,6 +17,7 @@ from curenu.risks.protocol import Linearised, Objective
 from curenu.risks.squares import gradient_rows, squared_gradients
 from curenu.risks.training_loss import training_loss
 from curenu.risks.training_time import Limit, OracleProtocol, TrainingTime
+from curenu.risks.units import Units
 from curenu.risks.weighted_sum import WeightedSum
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "OracleProtocol",
     "Perturbed",
     "TrainingTime",
+    "Units",
     "WeightedSum",
     "combined",
     "cross_entropy_to",

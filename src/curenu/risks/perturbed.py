@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from curenu.data import Batch
 from curenu.errors import UnsupportedModel
 from curenu.risks.empirical import EmpiricalRisk
+from curenu.risks.units import Units
 
 __all__ = ["Perturbed"]
 
@@ -19,26 +20,13 @@ Matrix = NDArray[np.float64]
 
 
 class Perturbed:
-    """What noise on the input of one example does to its loss and to every unit.
+    """What noise on the input of one example does to its loss and to every one of `Units`.
 
-    A unit is an output of a linear or convolutional layer, a channel's mean over its positions,
-    whose weights move. Raises `UnsupportedModel` where there is none.
+    A unit of a convolution is its mean over positions. Raises `UnsupportedModel` without units.
     """
 
     def __init__(self, risk: EmpiricalRisk) -> None:
-        self._risk = risk
-        moving = set(risk.parameters.names)
-        self._layers = {
-            name: layer
-            for name, layer in risk.source.evaluation.model.named_modules()
-            if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)
-            and f"{name}.weight".removeprefix(".") in moving
-        }
-        if not self._layers:
-            raise UnsupportedModel(
-                "Nothing that moves is the weight of a linear or convolutional layer.",
-                "`only=` naming such layers, or another method.",
-            )
+        self._risk, self.units = risk, Units(risk)
 
     def __call__(
         self, theta: Tensor, one: int, count: int, noise: float, generator: torch.Generator
@@ -47,7 +35,8 @@ class Perturbed:
         source, rows = self._risk.source, {}
         batch = self._noisy(one, count, noise, generator)
         hooks = [
-            layer.register_forward_hook(_keeper(name, rows)) for name, layer in self._layers.items()
+            layer.register_forward_hook(_keeper(name, rows))
+            for name, layer in self.units.layers.items()
         ]
         try:
             losses = []
@@ -59,23 +48,8 @@ class Perturbed:
         finally:
             for hook in hooks:
                 hook.remove()
-        units = torch.cat([torch.cat(rows[name]) for name in self._layers], 1)
+        units = torch.cat([torch.cat(rows[name]) for name in self.units.layers], 1)
         return torch.cat(losses).double().cpu().numpy(), units.double().cpu().numpy()
-
-    def places(self, units: list[int]) -> Tensor:
-        """Where in theta the weights and biases of these units are, `[s]`, in order."""
-        space = self._risk.parameters
-        owned = []
-        for name, layer in self._layers.items():
-            keys = [key for key in self._keys(name) if key in space.shapes]
-            rows = [space.places(key).view(space.shapes[key]) for key in keys]
-            count = int(layer.weight.shape[0])  # type: ignore[arg-type, index]
-            owned += [[row[unit].reshape(-1) for row in rows] for unit in range(count)]
-        return torch.cat([part for unit in units for part in owned[unit]]).sort().values
-
-    def _keys(self, name: str) -> tuple[str, str]:
-        prefix = f"{name}." if name else ""
-        return f"{prefix}weight", f"{prefix}bias"
 
     def _noisy(self, one: int, count: int, noise: float, generator: torch.Generator) -> Batch:
         batch = self._risk.source.batch(torch.tensor([one]))
