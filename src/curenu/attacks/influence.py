@@ -106,8 +106,8 @@ class HoldoutInfluence:
             part = examples.subset(ids)
             rows = gradient_rows(part, self.theta).mul_(part.mass / part.size)
             counts = torch.tensor([part.source.mass(one) for one in ids.split(1)])
-            along = (rows @ self.response).double().cpu() - self.mean * counts.double()
-            norms.append(torch.linalg.vector_norm(rows, dim=1).double().cpu())
+            along = (rows @ self.response).cpu().double() - self.mean * counts.double()
+            norms.append(torch.linalg.vector_norm(rows, dim=1).cpu().double())
             changes.append(along / self.risk.mass)
         return ExampleFigures(torch.cat(norms), torch.cat(changes))
 

@@ -81,7 +81,7 @@ def perturb(
         weights = torch.ones(batch.size) if batch.weights is None else batch.weights
         with examples.source.bending():
             found = _climbed(slope, inputs, targets, (radius, length, steps), bounds)
-        scale = weights.double().cpu() / influence.risk.mass
+        scale = weights.cpu().double() / influence.risk.mass
         made.append((found[0], targets, found[1] * scale, found[2] * scale))
     parts = (torch.cat(column) for column in zip(*made, strict=True))
     return Perturbed(tuple(examples.ids.tolist()), *parts)
@@ -153,7 +153,6 @@ def _climbed(
     first, most = None, None
     for step in range(steps + 1):
         uphill, pull = slope(at, targets)
-        pull = pull.double()
         if first is None or most is None:
             first, most = pull, pull.clone()
         better = pull > most
@@ -162,4 +161,4 @@ def _climbed(
             at = (at + length * uphill.sign()).clamp(low, high)
     assert first is not None
     assert most is not None
-    return best, first.cpu(), most.cpu()
+    return best, first.cpu().double(), most.cpu().double()

@@ -106,6 +106,14 @@ class Screen:
             figures.append(_session(so_far, limits, total))
         return Verdict(tuple(figures), asked.size, float(measured.changes.sum()))
 
+    def total(self, erased: Sequence[int]) -> Verdict:
+        """The change by all the examples at the positions `erased`, to be given as `earlier`.
+
+        No figure is held against anything. Raises `BadRequest` for positions not in `risk`.
+        """
+        changes = self.influence.figures(self.risk.subset(erased)).changes
+        return Verdict((), len(changes), float(changes.sum()))
+
     def _subset(self, forget: Sequence[Hashable] | Tensor) -> EmpiricalRisk:
         size = self.risk.source.examples.size
         erased = set(range(size)) - set(self.risk.ids.tolist())

@@ -71,8 +71,8 @@ class Verdict:
             said = " ".join(figure.said for figure in self.flagged)
             raise Suspicious(
                 f"The request is out of the usual in {names}. {said}",
-                "asking who made it; where it is genuine, erasing by retraining, or a person's "
-                "override.",
+                "asking who made it; where it is genuine, an override by a person, or retraining, "
+                "which needs nothing that the request brought along.",
             )
 
     def to_json(self) -> dict[str, Any]:
