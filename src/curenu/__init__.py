@@ -56,7 +56,7 @@ _HOMES = {
 }
 
 # Modules that documentation names as `curenu.methods` and the like.
-_MODULES = ("audits", "errors", "losses", "methods", "risks", "tasks")
+_MODULES = ("attacks", "audits", "errors", "losses", "methods", "risks", "tasks")
 
 
 def __getattr__(name: str) -> "Any":

@@ -15,6 +15,7 @@ __all__ = [
     "RunBusy",
     "RunMoved",
     "SourceNotTrusted",
+    "Suspicious",
     "UnsupportedModel",
 ]
 
@@ -76,6 +77,10 @@ class RunMoved(RunBusy):
 
 class SourceNotTrusted(CurenuError, PermissionError):
     """A run names code that nobody vouched for, or that changed: read it, then allow it."""
+
+
+class Suspicious(CurenuError, PermissionError):
+    """A request looks made to do harm: ask who made it, before anything is erased."""
 
 
 class MissingData(CurenuError, FileNotFoundError):

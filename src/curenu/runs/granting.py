@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,10 @@ from curenu.runs.outcome import look, status_of
 from curenu.runs.records import DriftRecord, Packed, pack
 from curenu.runs.request import Progress, Request, told
 from curenu.runs.run import Run
+from curenu.runs.screening import Policy
 from curenu.status import Status
 
-__all__ = ["granted_before", "require_head", "retrained", "tried"]
+__all__ = ["SessionResult", "granted_before", "require_head", "retrained", "tried"]
 
 _ACCEPTED = "Taken as it is by the person who asked, although its status is not ok."
 _NO_BASE = (
@@ -69,10 +71,31 @@ def granted_before(
     return same
 
 
+@dataclass(frozen=True)
+class SessionResult:
+    """The current model and the record of what was asked for.
+
+    `repeated` when the request had been granted before: `record` then says where, and `model`
+    is the run's model now, which knows no more than what was granted since. `head` is the
+    ledger's, to be kept elsewhere.
+    """
+
+    model: nn.Module
+    record: RequestRecord
+    head: Head
+    repeated: bool = False
+
+    @property
+    def granted(self) -> bool:
+        """Whether the examples left the retain set; a failed attempt changes nothing."""
+        return self.record.granted
+
+
 def tried(
-    run: Run, asked: Request, *, accept: bool, check_drift: int
+    run: Run, asked: Request, *, accept: bool, check_drift: int, policy: Policy | None = None
 ) -> tuple[Entry, Packed | None]:
-    """Run `asked`: its record and, if it is granted, the new weights."""
+    """Run `asked`, unless `policy` refuses it: its record and, if granted, the new weights."""
+    screened = () if policy is None else policy(run, asked)
     if isinstance(asked.method, Retrain):
         warm_up(run.task)  # its seconds are what later erasures are held against
     erasure = erase(asked.problem, asked.method, seed=asked.seed)
@@ -99,7 +122,7 @@ def tried(
     accepted = accept and not status.ok
     entry = entry_of(
         asked.head,
-        _measures(run, asked, erasure, looked, drift, accepted=accepted),
+        _measures(run, asked, erasure, looked, drift, accepted=accepted, screened=screened),
         _subjects(run, asked.name, asked.positions),
         kind="request",
         before=before,
@@ -187,8 +210,9 @@ def _measures(
     drift: DriftRecord | None,
     *,
     accepted: bool,
+    screened: tuple[str, ...],
 ) -> Measures:
-    notes = list(erasure.notes)
+    notes = [*erasure.notes, *screened]
     notes += [_ACCEPTED] if accepted else []
     notes += [_NO_BASE] if drift is not None and drift.distance is None else []
     return Measures(

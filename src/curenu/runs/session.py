@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from curenu.checks import size_of
 from curenu.erasure import Method, StepRecord
@@ -16,15 +15,16 @@ from curenu.methods import resolve_method
 from curenu.names import check_request_name, names_of
 from curenu.networks import TrainedNetwork, fingerprint, timed_training
 from curenu.runs.drift import chain_of, measure
-from curenu.runs.evidence import Entry, Head, Measures, RequestRecord, entry_of
+from curenu.runs.evidence import Entry, Measures, RequestRecord, entry_of
 from curenu.runs.folder_store import FolderStore
 from curenu.runs.founding import describe
-from curenu.runs.granting import granted_before, retrained, tried
+from curenu.runs.granting import SessionResult, granted_before, retrained, tried
 from curenu.runs.identity import absolute_reference, derived_seed, method_of
 from curenu.runs.purge import forgetting, to_dispose
 from curenu.runs.records import Anchoring, DriftRecord, Keep, Packed, Value, pack
 from curenu.runs.request import Asked, Progress, Request, counter, prepare, told
 from curenu.runs.run import Run, objective_of
+from curenu.runs.screening import Policy
 from curenu.runs.store import RunStore
 from curenu.runs.task_source import (
     built_in,
@@ -38,26 +38,6 @@ from curenu.runs.together import FirstWrites
 from curenu.tasks import Task, build_task
 
 __all__ = ["Progress", "Request", "Session", "SessionResult", "counter"]
-
-
-@dataclass(frozen=True)
-class SessionResult:
-    """The current model and the record of what was asked for.
-
-    `repeated` when the request had been granted before: `record` then says where, and `model`
-    is the run's model now, which knows no more than what was granted since. `head` is the
-    ledger's, to be kept elsewhere.
-    """
-
-    model: nn.Module
-    record: RequestRecord
-    head: Head
-    repeated: bool = False
-
-    @property
-    def granted(self) -> bool:
-        """Whether the examples left the retain set; a failed attempt changes nothing."""
-        return self.record.granted
 
 
 class Session(Run):
@@ -174,6 +154,7 @@ class Session(Run):
         anchor: Anchoring = "last",
         accept: bool = False,
         check_drift: int = 0,
+        policy: Policy | None = None,
         progress: Progress | None = None,
         on_step: Callable[[StepRecord], None] | None = None,
     ) -> SessionResult:
@@ -186,7 +167,8 @@ class Session(Run):
         the model that was last trained, over all that was erased since. A result whose status is
         not ok is recorded as an attempt and the model stays, unless `accept` takes it as it is.
         Every `check_drift`-th request is compared with erasing all of it at once, at the cost of
-        doing so; 0: none. `progress` is told (examples, at most) and may cancel.
+        doing so; 0: none. `policy`, such as a `curenu.runs.Screening`, looks at the request first
+        and may refuse it. `progress` is told (examples, at most) and may cancel.
 
         Raises an error of `curenu.errors` before anything is written.
         """
@@ -199,10 +181,16 @@ class Session(Run):
                 forget, method, seed=seed, request=request, only=only, anchor=anchor,
                 progress=progress, on_step=on_step,
             )  # fmt: skip
-            return self._put(*tried(self, asked, accept=accept, check_drift=check_drift))
+            made = tried(self, asked, accept=accept, check_drift=check_drift, policy=policy)
+            return self._put(*made)
 
     def perform(
-        self, asked: str | Asked, *, accept: bool = False, progress: Progress | None = None
+        self,
+        asked: str | Asked,
+        *,
+        accept: bool = False,
+        policy: Policy | None = None,
+        progress: Progress | None = None,
     ) -> SessionResult:
         """Run a request that was prepared elsewhere, as `Request.to_json` gave it.
 
@@ -224,7 +212,7 @@ class Session(Run):
                 ids, method_of(plan.method, plan.arguments), seed=plan.seed,
                 request=plan.request, only=plan.only, anchor=plan.anchor, progress=progress,
             )  # fmt: skip
-            return self._put(*tried(self, request, accept=accept, check_drift=0))
+            return self._put(*tried(self, request, accept=accept, check_drift=0, policy=policy))
 
     def retrain(
         self,
