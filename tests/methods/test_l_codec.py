@@ -9,7 +9,7 @@ import torch
 from curenu.errors import BadRequest, UnsupportedModel
 from curenu.methods import LCODEC
 from curenu.newton.dependence import dependence, select
-from curenu.risks import Perturbed
+from curenu.risks import UnitResponses
 from tests.methods.dense import hessian_of, loss_of
 from tests.methods.test_rivals import problem_of
 from tests.problems import PROBLEMS, generator
@@ -69,7 +69,7 @@ def test_with_every_unit_and_all_products_it_is_the_full_removal_step(
 
 def test_only_the_rows_of_chosen_units_move() -> None:
     problem = problem_of("mlp", [4])
-    seen = Perturbed(problem.forget)
+    seen = UnitResponses(problem.forget)
     values, units = seen(problem.start, 4, 50, 0.1, generator())
     assert values.shape == (50,)
     assert units.shape == (50, 9)  # six hidden, three outputs
@@ -85,7 +85,7 @@ def test_only_the_rows_of_chosen_units_move() -> None:
 
 def test_activations_are_those_of_the_perturbed_inputs() -> None:
     problem = problem_of("cnn", [1])
-    values, units = Perturbed(problem.forget)(problem.start, 1, 7, 1e-12, generator())
+    values, units = UnitResponses(problem.forget)(problem.start, 1, 7, 1e-12, generator())
     assert units.shape == (7, 10)  # three and four channels, three outputs
     loss = problem.forget.subset([1])
     without = float(loss.value(problem.start)) - 0.5e-2 * float(problem.start.square().sum())

@@ -21,7 +21,7 @@ from curenu.errors import BadRequest
 from curenu.linear import damped_solve
 from curenu.newton.dependence import select
 from curenu.operators import Block, length
-from curenu.risks import Perturbed
+from curenu.risks import UnitResponses
 from curenu.status import Status
 
 __all__ = ["LCODEC"]
@@ -76,7 +76,7 @@ class LCODEC:
     def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure:
         """Erase: one block step for each example that goes."""
         theta, trace, still = problem.start.clone(), [], 0
-        seen = Perturbed(problem.forget)
+        seen = UnitResponses(problem.forget)
         with problem.retain.meter.measure() as spent:
             for one in problem.forget.ids.tolist():
                 values, units = seen(theta, one, self.perturbations, self.noise, generator)

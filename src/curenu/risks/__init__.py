@@ -12,11 +12,11 @@ from curenu.risks.heads import (
     need_classes,
     preference,
 )
-from curenu.risks.perturbed import Perturbed
 from curenu.risks.protocol import Linearised, Objective
 from curenu.risks.squares import gradient_rows, squared_gradients
 from curenu.risks.training_loss import training_loss
 from curenu.risks.training_time import Limit, OracleProtocol, TrainingTime
+from curenu.risks.unit_responses import UnitResponses
 from curenu.risks.units import Units
 from curenu.risks.weighted_sum import WeightedSum
 
@@ -28,8 +28,8 @@ __all__ = [
     "Linearised",
     "Objective",
     "OracleProtocol",
-    "Perturbed",
     "TrainingTime",
+    "UnitResponses",
     "Units",
     "WeightedSum",
     "combined",

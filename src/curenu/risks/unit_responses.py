@@ -14,12 +14,12 @@ from curenu.errors import UnsupportedModel
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.units import Units
 
-__all__ = ["Perturbed"]
+__all__ = ["UnitResponses"]
 
 Matrix = NDArray[np.float64]
 
 
-class Perturbed:
+class UnitResponses:
     """What noise on the input of one example does to its loss and to every one of `Units`.
 
     A unit of a convolution is its mean over positions. Raises `UnsupportedModel` without units.
