@@ -14,11 +14,13 @@ FILES = sorted(SOURCE.rglob("*.py"))
 MODULE_ALLOWED = (
     "parameters", "own_model", "checkpoints", "recorder", "losses", "data", "risks", "autodiff",
     "operators", "checks", "tasks", "runs", "facade", "compare", "networks", "bench", "continual",
+    "recollections",
 )  # fmt: skip
 FILES_ALLOWED = (
     "atomic",
     "checkpoints",
     "recorder",
+    "recollections",
     "user_file",
     "tasks",
     "bench",

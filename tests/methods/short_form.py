@@ -10,7 +10,9 @@ from curenu.methods import METHODS
 
 __all__ = ["BY_NAME", "short_form"]
 
-BY_NAME = [name for name in METHODS if name not in ("retrain", "rewind-to-delete")]
+BY_NAME = [
+    name for name in METHODS if name not in ("retrain", "rewind-to-delete", "online-removal")
+]
 """What a model, its data and a loss are enough for: no recipe, no recorded training."""
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {

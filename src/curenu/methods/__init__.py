@@ -27,6 +27,7 @@ from curenu.methods.l_codec import LCODEC
 from curenu.methods.low_rank_newton import LowRankNewton
 from curenu.methods.neg_grad_plus import NegGradPlus
 from curenu.methods.npo import NPO
+from curenu.methods.online_removal import OnlineRemoval
 from curenu.methods.plain_callable import PlainCallable
 from curenu.methods.pseudo_inverse_newton import PseudoInverseNewton
 from curenu.methods.random_labels import RandomLabels
@@ -70,6 +71,7 @@ __all__ = [
     "L1Sparse",
     "LowRankNewton",
     "NegGradPlus",
+    "OnlineRemoval",
     "PlainCallable",
     "PseudoInverseNewton",
     "RandomLabels",
@@ -119,6 +121,7 @@ METHODS: dict[str, type] = {
     "l-codec": LCODEC,
     "alt-eraser": AltEraser,
     "rewind-to-delete": RewindToDelete,
+    "online-removal": OnlineRemoval,
     "retrain": Retrain,
 }
 

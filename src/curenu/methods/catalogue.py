@@ -41,6 +41,10 @@ ABOUT: dict[str, About] = {
     "k-fade": About("a few gradients of D_f, samples of D_r"),
     "l-codec": About("tens of products on samples, for each example of D_f"),
     "rewind-to-delete": About("the part of training that is rewound"),
+    "online-removal": About(
+        "nothing; in training a vector and a product a step for every tracked example",
+        "(epsilon, delta) where the caller bounds the distance",
+    ),
     "fine-tune": _EPOCHS,
     "l1-sparse": _EPOCHS,
     "scrub": _EPOCHS,
