@@ -26,7 +26,7 @@ the networks.
 """
 
 
-def page(results: Mapping[str, Any]) -> str:
+def page(results: Mapping[str, Any], remarks: str = "") -> str:
     """`docs/claims.md`."""
     said = results["context"]
     facts = (
@@ -34,8 +34,14 @@ def page(results: Mapping[str, Any]) -> str:
         f"oracles an erasure, curenu {results['curenu']}, torch {results['torch']}, made on "
         f"{results['date']} at commit {results['commit'] or 'unknown'}."
     )
-    parts = [INTRODUCTION, facts, *_steps(results["claims"]), *_storage(results["storage"])]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    parts = [
+        INTRODUCTION,
+        facts,
+        remarks,
+        *_steps(results["claims"]),
+        *_storage(results["storage"]),
+    ]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def _steps(rows: list[dict[str, Any]]) -> Iterable[str]:
@@ -135,7 +141,7 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def main() -> None:
     (path,) = (HERE / "results").glob("claims-*.json")
-    PAGE.write_text(page(json.loads(path.read_text())))
+    PAGE.write_text(page(json.loads(path.read_text()), path.with_suffix(".md").read_text()))
 
 
 if __name__ == "__main__":
