@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from curenu.cli import app
@@ -17,10 +18,10 @@ from curenu.errors import BadRequest
 from curenu.methods import METHODS, DampedNewton, FineTune, StoCuReNU
 from curenu.methods.catalogue import ABOUT
 from curenu.runs.session import Session
-from curenu.tasks import TASKS
+from curenu.tasks import TASKS, load_task
 from tests.runs.runs import state_of
 
-COMMANDS = ["demo", "train", "unlearn", "retrain", "evaluate", "log", "verify", "purge"]
+COMMANDS = ["demo", "train", "adopt", "unlearn", "retrain", "evaluate", "log", "verify", "purge"]
 COMMANDS += ["migrate", "spectrum", "methods"]
 QUICK = ["--method", "fine-tune", "--set", "epochs=1"]
 
@@ -57,6 +58,20 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert f"Example: curenu {command}" in result.stdout
+
+
+def test_a_model_trained_elsewhere_is_adopted_and_said_to_be(tmp_path: Path) -> None:
+    weights = tmp_path / "model.pt"
+    torch.save(load_task("digits").train_model(0).state_dict(), weights)
+    place = tmp_path / "run"
+    result = run("adopt", weights, "digits", place)
+    assert result.exit_code == 0, result.output
+    assert "Trained elsewhere" in result.stdout
+    assert "adopted" in run("show", place).stdout
+    assert "adopted" in run("log", place).stdout
+    assert answer("show", place)["adopted"]
+    assert run("unlearn", place, *ids(3)).exit_code == 0
+    assert run("verify", place).exit_code == 0
 
 
 def test_training_says_what_it_made(tmp_path: Path) -> None:

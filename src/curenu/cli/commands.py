@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from curenu.cli.adopt import adopt
 from curenu.cli.bench import bench
 from curenu.cli.demo import demo
 from curenu.cli.evaluate import evaluate
@@ -46,6 +47,7 @@ def curenu(
 for command in (
     demo,
     train,
+    adopt,
     show,
     unlearn,
     retrain,

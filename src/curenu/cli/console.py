@@ -102,10 +102,12 @@ def say_table(
     *,
     title: str = "",
     numbers: bool = False,
+    names: bool = False,
 ) -> None:
     """A table of plain texts; on a narrow terminal its rows below each other.
 
-    `numbers`: all columns but the first hold numbers, which are kept whole.
+    `numbers`: all columns but the first hold numbers, which are kept whole; `names`: the first
+    holds names, which are.
     """
     console = stdout()
     if console.width < _NARROW and len(headings) > 2:
@@ -115,7 +117,10 @@ def say_table(
     for place, heading in enumerate(headings):
         side = "right" if numbers and place else "left"
         table.add_column(
-            _text(console, heading), justify=side, no_wrap=numbers and place > 0, overflow="fold"
+            _text(console, heading),
+            justify=side,
+            no_wrap=numbers if place else names,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(_text(console, cell) for cell in row))

@@ -56,6 +56,8 @@ def log(
 def _what(record: RequestRecord) -> str:
     if record.kind == "request":
         return "erased" if record.granted else "failed attempt"
+    if record.method == "adopt":
+        return "adopted"
     return {"trained": "trained", "retrain": "retrained", "disposal": "disposed"}[record.kind]
 
 

@@ -38,6 +38,7 @@ def methods(
         say_table(
             ["method", "what it does", "costs", "promises"],
             [[entry[part] for part in parts] for entry in listed],
+            names=True,
         )
         say("Arguments of one: `curenu methods NAME`; set them by `--set name=value`.")
     else:

@@ -33,16 +33,15 @@ def show(
 
     store = FolderStore(run)
     described, (_, log) = store.description(), read_log(store)
-    found = _found(run, described, tuple(r for r in log if r.granted and r.number), log[-1].after)
+    found = _found(run, described, log)
     if as_json:
         print_json(found)
         return
     say("\n".join(_lines(found)))
 
 
-def _found(
-    run: Path, described: RunDescription, records: tuple[RequestRecord, ...], weights: str
-) -> dict[str, Any]:
+def _found(run: Path, described: RunDescription, log: tuple[RequestRecord, ...]) -> dict[str, Any]:
+    records = tuple(record for record in log if record.granted and record.number)
     erased = sum(record.count for record in records)
     place = shlex.quote(str(run))
     following = [f"curenu unlearn {place} --ids ID"]
@@ -56,7 +55,8 @@ def _found(
         "created": described.created.isoformat(),
         "examples": described.examples,
         "erased": erased,
-        "weights": weights,
+        "weights": log[-1].after,
+        "adopted": log[0].method == "adopt",
         "requests": [
             {
                 "number": record.number,
@@ -78,8 +78,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
     requests = found["requests"]
     asked = sum(not _is_retraining(r) for r in requests)
     many = f"{asked} granted" if asked else "no request yet"
+    came = "trained elsewhere, adopted" if found["adopted"] else "trained"
     lines = [
-        f"Task: {found['task']}{where}, seed {found['seed']}, trained {found['created'][:10]}",
+        f"Task: {found['task']}{where}, seed {found['seed']}, {came} {found['created'][:10]}",
         f"Examples: {found['examples']:,}, of which {found['erased']:,} erased",
         f"Weights: {found['weights'][:12]}",
         f"Requests: {many}" + (", the latest:" if len(requests) > _LATEST else ""),

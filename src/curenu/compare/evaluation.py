@@ -51,6 +51,7 @@ def evaluate(session: Session, oracles: int, stage: Stage) -> Assessment:
     missing = _missing_attacks(session, first) if classifies else _NO_CLASSES
     attacks = classifies and not missing
     missing += () if first is not None else _NOT_KEPT
+    missing += (session.origin,) if session.origin else ()
     trained = []
     for number in range(oracles):
         with stage(f"oracle {number + 1} of {oracles}") as progress:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from curenu.checks import size_of
 from curenu.errors import BadRequest
 from curenu.networks import Fingerprint
+from curenu.runs.adopting import ADOPT, ADOPTED
 from curenu.runs.evidence import NOTHING_BEFORE, Entry, Measures, entry_of
 from curenu.runs.identity import describe_recipe
 from curenu.runs.ledger import NO_RECORD
@@ -26,10 +27,11 @@ class Founding:
 
     description: RunDescription
 
-    def found(self, weights: Packed, seconds: float) -> tuple[RunDescription, Entry]:
-        """The description, and the first record of the ledger."""
-        described = self.description.model_copy(update={"start": weights.name, "seconds": seconds})
-        return described, first_entry(described)
+    def found(self, weights: Packed, seconds: float | None) -> tuple[RunDescription, Entry]:
+        """The description, and the first record of the ledger; no seconds: trained elsewhere."""
+        update = {"start": weights.name, "seconds": seconds or 0.0}
+        described = self.description.model_copy(update=update)
+        return described, first_entry(described, adopted=seconds is None)
 
 
 def describe(
@@ -65,16 +67,20 @@ def describe(
     return Founding(description)
 
 
-def first_entry(description: RunDescription) -> Entry:
-    """The record of a run's first training, which binds its description."""
+def first_entry(description: RunDescription, *, adopted: bool = False) -> Entry:
+    """The record of a run's first training, or of its adoption; it binds the description."""
     return entry_of(
         NO_RECORD,
-        Measures(description=digest(canonical(description).encode()), sources=description.sources),
+        Measures(
+            description=digest(canonical(description).encode()),
+            sources=description.sources,
+            notes=(ADOPTED,) if adopted else (),
+        ),
         kind="trained",
         time=description.created,
         before=NOTHING_BEFORE,
         after=description.start,
-        method="train",
+        method=ADOPT if adopted else "train",
         seed=description.seed,
         status=Status.SCHEDULE_DONE,
         granted=False,

@@ -12,6 +12,7 @@ from curenu.errors import BadRequest, Disposed, RunBroken
 from curenu.networks import Networks, fingerprint, refuse_other
 from curenu.parameters import Selection
 from curenu.risks import EmpiricalRisk
+from curenu.runs.adopting import ADOPT, ADOPTED
 from curenu.runs.evidence import Head, Line, RequestRecord, record_of
 from curenu.runs.ledger import RESTORE, Ledger
 from curenu.runs.reading import take, uncollected
@@ -150,6 +151,11 @@ class Run:
         if number < 0 or not lines:
             raise BadRequest(f"There is no record {number}.", "a number that `log` has.")
         return self._read(lines[0], self.store.measures(number, number + 1))
+
+    @property
+    def origin(self) -> str:
+        """What is to be said of where the first model came from; nothing if it was trained here."""
+        return ADOPTED if self.record(0).method == ADOPT else ""
 
     @property
     def base(self) -> int:

@@ -8,34 +8,31 @@ from typing import Self
 
 from torch import Tensor
 
-from curenu.checks import size_of
 from curenu.erasure import Method, StepRecord
 from curenu.errors import BadRequest, RunMoved
 from curenu.methods import resolve_method
-from curenu.names import check_request_name, names_of
-from curenu.networks import TrainedNetwork, fingerprint, timed_training
+from curenu.names import check_request_name
+from curenu.networks import TrainedNetwork
+from curenu.runs.adopting import Weights
+from curenu.runs.beginning import begun, folder_of
 from curenu.runs.drift import chain_of, measure
 from curenu.runs.evidence import Entry, Measures, RequestRecord, entry_of
 from curenu.runs.folder_store import FolderStore
-from curenu.runs.founding import describe
 from curenu.runs.granting import SessionResult, granted_before, retrained, tried
-from curenu.runs.identity import absolute_reference, derived_seed, method_of
+from curenu.runs.identity import derived_seed, method_of
 from curenu.runs.purge import forgetting, to_dispose
-from curenu.runs.records import Anchoring, DriftRecord, Keep, Packed, Value, pack
+from curenu.runs.records import Anchoring, DriftRecord, Keep, Packed, Value
 from curenu.runs.request import Asked, Progress, Request, counter, prepare, told
-from curenu.runs.run import Run, objective_of
+from curenu.runs.run import Run
 from curenu.runs.screening import Policy
 from curenu.runs.store import RunStore
 from curenu.runs.task_source import (
     built_in,
-    hashes_of,
     place_of,
-    reference_from,
     task_of,
-    vouch,
 )
 from curenu.runs.together import FirstWrites
-from curenu.tasks import Task, build_task
+from curenu.tasks import Task
 
 __all__ = ["Progress", "Request", "Session", "SessionResult", "counter"]
 
@@ -74,36 +71,28 @@ class Session(Run):
         Raises `RunBroken` for a folder that is not free and the errors of `EmpiricalRisk` for
         data, network and loss, before anything is computed; `IllPosed` when training diverges.
         """
-        place = FolderStore(store) if isinstance(store, str | Path) else store
-        writer = FirstWrites(place)
-        writer.check_free()
-        if isinstance(task, Task):
-            reference, loaded = None, task
-        else:
-            reference = absolute_reference(task)
-            loaded, options = build_task(reference, options or {})
-        names_of(loaded.ids, size_of(loaded.train))  # refuses ids that text cannot tell apart
-        founding = describe(
-            loaded,
-            fingerprint(loaded, reference),
-            reference and reference_from(reference, _folder(place)),
-            options or {},
-            sources=hashes_of(reference),
-            seed=seed,
-            keep=keep,
-        )
-        untrained = loaded.initialise(founding.description.seed)
-        pack(untrained.state_dict())
-        objective_of(loaded, untrained)  # refuses what no request could use
-        made = timed_training(
-            loaded, founding.description.seed, progress=progress and told(progress)
-        )
-        weights = pack(made.model.state_dict())
-        description, entry = founding.found(weights, made.seconds)
-        with writer.exclusive():
-            writer.create(description, entry, weights)
-        vouch(description)
-        return cls(place, loaded, reference)
+        return cls(*begun(store, task, options or {}, seed, keep, progress=progress))
+
+    @classmethod
+    def adopt(
+        cls,
+        store: str | Path | RunStore,
+        task: str | Task,
+        weights: Weights,
+        *,
+        options: Mapping[str, Value] | None = None,
+        seed: int = 0,
+        keep: Keep = "all",
+    ) -> Self:
+        """Begin a run with a model that was trained elsewhere.
+
+        `task` says what it was trained on and how: its data, network, loss and recipe; `weights`
+        are the model, its state dict, or a file of one. Nothing of the training was seen here,
+        which the first record and every report say (`origin`); its seconds are not known until
+        `retrain`. `seed` is that of later retrainings. Raises what `create` raises, and
+        `BadRequest`, `MissingData` or `IllPosed` for the weights.
+        """
+        return cls(*begun(store, task, options or {}, seed, keep, weights=weights))
 
     @classmethod
     def open(
@@ -122,8 +111,8 @@ class Session(Run):
         described = place.description()
         if isinstance(task, Task):
             return cls(place, task, built_in(described))
-        loaded = task_of(described, _folder(place), named=task, trust=trust)
-        return cls(place, loaded, place_of(described, _folder(place), task))
+        loaded = task_of(described, folder_of(place), named=task, trust=trust)
+        return cls(place, loaded, place_of(described, folder_of(place), task))
 
     def prepare(
         self,
@@ -305,8 +294,3 @@ def _check_request(request: str | None, check_drift: int) -> None:
     check_request_name(request)
     if check_drift < 0:
         raise BadRequest(f"check_drift={check_drift}.", "0 for never, or every how many.")
-
-
-def _folder(store: RunStore) -> Path:
-    """Where the run lies, from which its task's file is found; here for one in no folder."""
-    return store.folder if isinstance(store, FolderStore) else Path("run")
