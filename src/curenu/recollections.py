@@ -80,7 +80,7 @@ class Recollections:
                 about, vectors = file.metadata() or {}, file.get_tensor("vectors")
         except OSError as error:
             raise MissingData(
-                f"Cannot read the recollections {path}: {error.strerror or error}.",
+                f"Cannot read the recollections {path}: {error.strerror or 'no such file'}.",
                 "the file that `Recollections.save` wrote in training.",
             ) from error
         except safetensors.SafetensorError as error:

@@ -52,6 +52,8 @@ class AltEraser:
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """A gradient and the products of a solve for every block of every alternation."""
+        for pattern in (self.users, self.items):
+            self._places(problem, pattern)  # refuses before anything is computed
         each = 2 * self.max_products + 2
         return Plan(
             2 * self.alternations * each * problem.retain.size, vectors=7, curvature="gauss_newton"
