@@ -62,7 +62,8 @@ class FolderStore:
         if NAME in held and self._head() != NO_RECORD:
             raise RunBroken(
                 f"{self.folder} already holds a run.",
-                "another folder, or going on with that run: `curenu unlearn`, in Python `Session.open`.",
+                "another folder, or going on with that run: `curenu unlearn`, in Python "
+                "`Session.open`.",
             )
         ours = {LOCK, NAME, f"{NAME}-journal", "task.toml" + PARTIAL}
         ours |= {"weights", "task.toml"} if NAME in held else set()
