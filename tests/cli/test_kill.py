@@ -85,7 +85,12 @@ def test_killed_while_erasing_and_made_again_a_request_gives_the_same_weights(
     with begin(folder) as process:
         time.sleep(part * uninterrupted.cost.seconds)
         process.kill()
-    assert state_of(folder) == before  # nothing was half written
+    records = Session.open(folder).records
+    if records:  # this run was faster than the one that was timed, and had ended
+        assert part > 0.0
+        assert [record.after for record in records] == [uninterrupted.after]
+    else:
+        assert state_of(folder) == before  # nothing was half written
     resume(folder, uninterrupted)
 
 
