@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import UserDict
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    default_collate,
+)
 
 import curenu
 from curenu.errors import (
@@ -368,3 +376,74 @@ def test_the_mean_over_a_batch_of_a_divergence_is_a_mean_over_examples() -> None
     ]
     first, second = (risk.gradient(risk.start) for risk in risks)
     torch.testing.assert_close(first, second)
+
+
+class Held(nn.Module):
+    """A weight that is used a second time, by something that holds the tensor."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 3)
+        weight = self.first.weight
+        self.function = {
+            "closure": lambda h: functional.linear(h, weight),
+            "partial": partial(functional.linear, weight=weight),
+        }.get(how)
+        self.weights = [weight]
+        if how == "hook":
+            self.last.register_forward_hook(
+                lambda module, given, made: torch.mul(made, weight.mean())
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.first(x))
+        if self.function is not None:
+            h = self.function(h)
+        elif len(self.weights) > 1:
+            h = h @ self.weights[1].mT
+        return self.last(h)
+
+
+@pytest.mark.parametrize("how", ["closure", "partial", "hook", "list"])
+def test_weights_that_are_used_by_another_way_are_refused(how: str) -> None:
+    """Derivatives would lack that part: the gradient was off by a third to nine tenths."""
+    model = initialised(lambda: Held(how))
+    if how == "list":
+        model.weights = [None, model.first.weight]  # type: ignore[assignment, union-attr]
+    refused(UnsupportedModel, "'first.weight' by another way", model=model)
+
+
+def test_a_forward_pass_without_a_gradient_is_refused() -> None:
+    class Without(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 3)
+
+        @torch.no_grad()
+        def forward(self, x: Tensor) -> Tensor:
+            return self.linear(x)
+
+    refused(UnsupportedModel, "no_grad", model=initialised(Without))
+
+
+def test_a_mask_or_a_subset_marks_places_whatever_the_examples_are_called() -> None:
+    """Their places were looked up as names once more: with whole numbers other people went."""
+    problem = mlp()
+    size = len(problem.dataset)  # type: ignore[arg-type]
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[:3] = True
+
+    def erased(forget: Any, ids: Any) -> Tensor:
+        return curenu.unlearn(
+            problem.model, problem.dataset, "cross_entropy", forget=forget, ids=ids, seed=0
+        ).theta
+
+    plain = erased([0, 1, 2], None)
+    backwards = list(range(size))[::-1]
+    words = [f"person {place}" for place in range(size)]
+    subset = Subset(problem.dataset, [0, 1, 2])
+    for ids in (backwards, words, torch.tensor(backwards)):
+        for forget in (mask, mask.tolist(), mask.numpy(), list(mask.numpy()), subset):
+            assert torch.equal(erased(forget, ids), plain)
+    assert torch.equal(erased(backwards[:3], backwards), plain)
+    refused(BadRequest, "mask of 2 entries", forget=[True, False], ids=words)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -36,8 +37,10 @@ def positions_of(
     Raises `BadRequest` for an empty request, unknown, repeated, unhashable or already erased
     ids, and for a request that leaves nothing to retain.
     """
-    wanted = _listed(forget, size, "forget")
-    ids = None if ids is None else _listed(ids, size, "ids")
+    wanted = _listed(forget, "forget")
+    ids = None if ids is None else _listed(ids, "ids")
+    if wanted and all(isinstance(one, bool) for one in wanted):
+        wanted = _marked(wanted, size, ids)
     if not wanted:
         raise BadRequest("The forget set is empty.", "ids of at least one example.")
     places = _places(wanted, size, ids)
@@ -69,8 +72,24 @@ def positions_of(
     return positions
 
 
-def _listed(given: Any, size: int, name: str) -> list[Any]:
-    """Ids in whatever holds them, as a list; a mask as the positions that it marks."""
+def _marked(mask: list[bool], size: int, ids: list[Any] | None) -> list[Any]:
+    """What a mask marks: by its name where examples have names, else by its position."""
+    if len(mask) != size:
+        raise BadRequest(
+            f"A mask of {len(mask)} entries for {size} examples.", "one entry an example."
+        )
+    named = ids if ids is not None and len(ids) == size else range(size)
+    return [name for name, marked in zip(named, mask, strict=True) if marked]
+
+
+def _plain(one: Any) -> Any:
+    """Single tensors and the truth values of arrays as Python has them."""
+    single = isinstance(one, Tensor) and one.ndim == 0
+    return one.item() if single or isinstance(one, np.bool_) else one
+
+
+def _listed(given: Any, name: str) -> list[Any]:
+    """Ids, or a mask, in whatever holds them, as a list."""
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise BadRequest(
             f"{name}={given!r} is one id, and a list of them is needed.", f"{name}=[{given!r}]."
@@ -82,13 +101,7 @@ def _listed(given: Any, size: int, name: str) -> list[Any]:
         if array.ndim != 1:
             raise BadRequest(f"{name} has shape {list(array.shape)}.", "one axis: a list of ids.")
         given = array.tolist()
-    found = [one.item() if isinstance(one, Tensor) and one.ndim == 0 else one for one in given]
-    if found and all(isinstance(one, bool) for one in found) and name == "forget":
-        if len(found) != size:
-            raise BadRequest(
-                f"A mask of {len(found)} entries for {size} examples.", "one entry an example."
-            )
-        return [place for place, marked in enumerate(found) if marked]
+    found = [_plain(one) for one in given]
     for place, one in enumerate(found):
         try:
             hash(one)

@@ -143,8 +143,9 @@ def unlearn(
     """
     chosen = resolve_method(method)
     _check_types(training, seed, weight_decay)
+    apart = isinstance(forget, Dataset | DataLoader)  # joined, it is positions and no names
     dataset, forget, collate, told = _joined(dataset, forget, collate)
-    positions = positions_of(forget, size_of(dataset), ids=ids)
+    positions = positions_of(forget, size_of(dataset), ids=None if apart else ids)
     settings: dict[str, Any] = {
         "weight_decay": weight_decay, "only": only, "micro_batch_size": micro_batch_size,
         "product_dtype": product_dtype, "reduction": reduction, "collate": collate,

@@ -17,6 +17,7 @@ from curenu.data import Batch, floating_tensors, same
 from curenu.errors import BadRequest, CurenuError, NotDeterministic, UnsupportedModel
 from curenu.losses import CrossEntropy, Form, FunctionOfOutputs
 from curenu.risks.evaluation import Evaluation
+from curenu.risks.hidden import check_reached
 from curenu.risks.scale import FEW, settle, spread
 from curenu.risks.source import Named, Source
 
@@ -54,6 +55,7 @@ def trial(source: Source, theta: Tensor) -> Source:
             _check_layout(source, batch, outputs)
             _check_outputs_alone(evaluation, batch, outputs)
         _check_repeats(source, theta, batch)
+        check_reached(source, theta, batch)
         source = _counted(source, batch, outputs)
         settle(source, theta)
     _look_at_all(source)
