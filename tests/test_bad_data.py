@@ -378,6 +378,10 @@ def test_the_mean_over_a_batch_of_a_divergence_is_a_mean_over_examples() -> None
     torch.testing.assert_close(first, second)
 
 
+def scaled(made: Any, weight: Tensor) -> Any:
+    return made * weight.mean()
+
+
 class Held(nn.Module):
     """A weight that is used a second time, by something that holds the tensor."""
 
@@ -391,9 +395,7 @@ class Held(nn.Module):
         }.get(how)
         self.weights = [weight]
         if how == "hook":
-            self.last.register_forward_hook(
-                lambda module, given, made: torch.mul(made, weight.mean())
-            )
+            self.last.register_forward_hook(lambda module, given, made: scaled(made, weight))
 
     def forward(self, x: Tensor) -> Tensor:
         h = torch.tanh(self.first(x))
