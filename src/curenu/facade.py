@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, default_collate
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from curenu.budgets import DATA_MEMORY
 from curenu.checks import check_curvature, positions_of, size_of
 from curenu.cost import Cost
 from curenu.data import Collate, positions_within
+from curenu.data.loader import opened
 from curenu.distributed import require_same
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Guarantee, Method, StepRecord
 from curenu.errors import BadRequest, IllPosed, RunBroken
@@ -143,9 +144,7 @@ def unlearn(
     """
     chosen = resolve_method(method)
     _check_types(training, seed, weight_decay)
-    apart = isinstance(forget, Dataset | DataLoader)  # joined, it is positions and no names
-    dataset, forget, collate, told = _joined(dataset, forget, collate)
-    positions = positions_of(forget, size_of(dataset), ids=None if apart else ids)
+    dataset, positions, collate, told = _joined(dataset, forget, collate, ids)
     settings: dict[str, Any] = {
         "weight_decay": weight_decay, "only": only, "micro_batch_size": micro_batch_size,
         "product_dtype": product_dtype, "reduction": reduction, "collate": collate,
@@ -244,26 +243,27 @@ def _in_own_type(erasure: Erasure, problem: ErasureProblem) -> Erasure:
 
 
 def _joined(
-    retain: Any, forget: Any, collate: Collate | None
-) -> tuple[Any, Any, Collate | None, tuple[str, ...]]:
-    """One data set, what of it goes, how items collate, and what to say of it.
+    retain: Any, forget: Any, collate: Collate | None, ids: Sequence[Hashable] | None
+) -> tuple[Any, list[int], Collate | None, tuple[str, ...]]:
+    """One data set, the positions of what goes, how items collate, and what to say of it.
 
-    Two data sets become one; of a forget set that is a part of the other, its positions there.
+    Two data sets become one; of a forget set that is a part of the other, its positions there:
+    `ids` are names, which positions are not looked up in.
     """
     if not isinstance(forget, Dataset | DataLoader):
-        return retain, forget, collate, ()
+        return retain, positions_of(forget, size_of(retain), ids=ids), collate, ()
     parts = []
     for part in (retain, forget):
         if isinstance(part, DataLoader):
-            own = None if part.collate_fn is default_collate else part.collate_fn
-            collate, part = collate or own, part.dataset
+            part, collate, _ = opened(part, collate)
         parts.append(part)
     kept, gone = map(size_of, parts)
     within = positions_within(parts[1], parts[0])
     if within is not None:
         note = f"the forget set is {gone} examples of the {kept} given: the others are retained"
-        return retain, within, collate, (note,)
-    return ConcatDataset(parts), range(kept, kept + gone), collate, ()
+        return retain, positions_of(within, kept), collate, (note,)
+    whole = ConcatDataset(parts)
+    return whole, positions_of(range(kept, kept + gone), len(whole)), collate, ()
 
 
 def _check_types(training: object, seed: object, weight_decay: object) -> None:

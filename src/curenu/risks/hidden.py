@@ -28,7 +28,7 @@ def check_reached(source: Source, theta: Tensor, batch: Batch) -> None:
         name: part.detach().clone().requires_grad_()
         for name, part in source.parameters.unflatten(theta).items()
     }
-    asked = [own[name] for name in names]
+    asked = [own[name] for name in names if not own[name].is_inference()]
     before = [parameter.requires_grad for parameter in asked]
     try:
         for parameter in asked:
