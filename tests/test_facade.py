@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from curenu import TrainingTime
 from curenu.erasure import ErasureProblem
-from curenu.facade import erase
+from curenu.errors import BadRequest
+from curenu.facade import erase, unlearn
 from curenu.methods import CuReNU
 from curenu.risks import EmpiricalRisk
-from tests.problems import generator
+from tests.problems import classes, generator, inputs
 
 
 @pytest.mark.parametrize(("micro_batch", "looked_at"), [(5, 5), (64, 32)])
@@ -30,3 +32,18 @@ def test_second_derivatives_are_looked_at_on_no_more_than_a_micro_batch(
     risk = EmpiricalRisk(nn.Linear(3, 2), data, "cross_entropy", micro_batch_size=micro_batch)
     erase(ErasureProblem(risk.start, *risk.split([0, 1])), CuReNU(max_steps=1), seed=0)
     assert seen == [looked_at]
+
+
+def test_a_result_is_not_made_of_a_model_that_was_trained_on_since() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)).double().eval()
+    data = TensorDataset(inputs(20, 4), classes(20, 3))
+    made = [
+        unlearn(model, data, "cross_entropy", forget=[3], training=TrainingTime(5.0))
+        for _ in range(2)
+    ]
+    assert made[0].model is made[0].model
+    model.train()(inputs(20, 4))  # running statistics move
+    with pytest.raises(BadRequest, match="has been changed in the given model since"):
+        made[1].model
+    assert made[1].state_dict().keys() == dict(model.named_parameters()).keys()

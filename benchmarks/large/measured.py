@@ -25,9 +25,10 @@ from curenu.audits import (
 from curenu.bench.language import language_findings
 from curenu.checks import size_of
 from curenu.erasure import ErasureProblem
-from curenu.facade import erase, with_parameters
+from curenu.facade import erase
 from curenu.memory import peak_memory
 from curenu.methods import StoCuReNU
+from curenu.own_model import with_parameters
 from curenu.tasks import Task
 
 __all__ = ["Clock", "Request", "Seen", "measured"]

@@ -11,6 +11,7 @@ __all__ = [
     "BASIS_MEMORY",
     "DATA_MEMORY",
     "DENSE_MEMORY",
+    "FROZEN_MEMORY",
     "GRAPH_MEMORY",
     "LEAST_BASIS",
     "OUTPUT_MEMORY",
@@ -27,6 +28,9 @@ DATA_MEMORY = 2**30
 LEAST_BASIS = 8
 """Krylov vectors that are kept whatever the budget: a cubic method holds as many anyway, and
 without them a solver of few products makes each of them again for every penalty it is asked."""
+
+FROZEN_MEMORY = 2**30
+"""Bytes of weights that do not move, copied while it is found out whether a pass writes to them."""
 
 GRAPH_MEMORY = 2**30
 """Bytes of differentiated graphs kept between products."""

@@ -15,19 +15,24 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from curenu.budgets import DATA_MEMORY
 from curenu.checks import check_curvature, positions_of, size_of
 from curenu.cost import Cost
-from curenu.data import Collate, positions_within
+from curenu.data import Collate, check_every_place, positions_within
 from curenu.data.loader import opened
 from curenu.distributed import require_same
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Guarantee, Method, StepRecord
 from curenu.errors import BadRequest, IllPosed, RunBroken
 from curenu.losses import Loss, Reduction
 from curenu.methods import Unlearning, resolve_method
-from curenu.own_model import full_copy, unwrapped
+from curenu.own_model import (
+    sum_of_the_rest,
+    unwrapped,
+    with_parameters,
+    write_parameters,
+)
 from curenu.parameters import ParameterSpace, Selection
 from curenu.risks import EmpiricalRisk, TrainingTime, require_same_problem
 from curenu.status import Status, share_advice
 
-__all__ = ["Unlearned", "erase", "unlearn", "with_parameters"]
+__all__ = ["Unlearned", "erase", "unlearn"]
 
 _KEPT = 0.5  # of the change, along it: what rounding must leave
 _LOOKED_AT = 64  # forget examples whose own gradients say how a sum of them rounds
@@ -47,10 +52,26 @@ class Unlearned:
     erasure: Erasure
     source: nn.Module = field(repr=False)
     parameters: ParameterSpace = field(repr=False)
+    stayed: float = field(repr=False)  # a sum over what did not move, when the result was made
+
+    @classmethod
+    def of(cls, erasure: Erasure, source: nn.Module, parameters: ParameterSpace) -> Unlearned:
+        """The result of an erasure from `source` as it is now."""
+        return cls(erasure, source, parameters, sum_of_the_rest(source, parameters))
 
     @cached_property
     def model(self) -> nn.Module:
-        """A new module, made when first asked for, with all that did not move copied."""
+        """A new module, made when first asked for, with all that did not move copied.
+
+        Raises `BadRequest` where that has been changed in the given model since.
+        """
+        if sum_of_the_rest(self.source, self.parameters) != self.stayed:
+            raise BadRequest(
+                "What did not move (frozen weights, buffers) has been changed in the given model "
+                "since the result was made.",
+                "`.model` before the given model is used in training, or `.state_dict()`, which "
+                "has what moved.",
+            )
         return with_parameters(self.source, self.parameters, self.theta)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -65,7 +86,7 @@ class Unlearned:
         """
         inner = unwrapped(model)
         self.parameters.flatten(dict(inner.named_parameters()))
-        _write(inner, self.parameters, self.theta)
+        write_parameters(inner, self.parameters, self.theta)
         return model
 
     @property
@@ -145,6 +166,7 @@ def unlearn(
     chosen = resolve_method(method)
     _check_types(training, seed, weight_decay)
     dataset, positions, collate, told = _joined(dataset, forget, collate, ids)
+    check_every_place(dataset, positions)
     settings: dict[str, Any] = {
         "weight_decay": weight_decay, "only": only, "micro_batch_size": micro_batch_size,
         "product_dtype": product_dtype, "reduction": reduction, "collate": collate,
@@ -164,7 +186,7 @@ def unlearn(
     )
     result = _in_own_type(erase(problem, chosen, seed=seed), problem)
     result = replace(result, notes=(*result.notes, *told))
-    return Unlearned(result, unwrapped(model), risk.parameters)
+    return Unlearned.of(result, unwrapped(model), risk.parameters)
 
 
 @torch.inference_mode(False)
@@ -184,7 +206,9 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
     if kind is not None:
         # a large model is given few examples at a time for want of memory
         few = problem.retain.sample(min(32, problem.retain.source.micro_batch_size), generator)
-        probe = torch.randn(problem.start.shape, generator=generator).to(problem.start)
+        probe = torch.randn(problem.start.shape, generator=generator, dtype=torch.float32).to(
+            problem.start
+        )
         if kind == "hessian":
             few.check_twice_differentiable(problem.start, probe)
         product = few.linearise(problem.start, curvature=kind, memory_budget=0) @ probe
@@ -287,18 +311,3 @@ def _retrained(retrain: Retrain, retain: EmpiricalRisk, generator: torch.Generat
 
 def _without_addresses(method: Method) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(method))
-
-
-def with_parameters(model: nn.Module, space: ParameterSpace, theta: Tensor) -> nn.Module:
-    """A copy of `model` whose moving parameters are those of the vector `theta` `[d]`."""
-    plain = unwrapped(model)
-    other = full_copy(plain)
-    _write(other, space, theta)
-    return other
-
-
-def _write(model: nn.Module, space: ParameterSpace, theta: Tensor) -> None:
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, value in space.unflatten(theta).items():
-            parameters[name].copy_(value)

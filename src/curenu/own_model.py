@@ -10,8 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from curenu.errors import UnsupportedModel
+from curenu.parameters import ParameterSpace
 
-__all__ = ["full_copy", "own_copy", "unwrapped"]
+__all__ = [
+    "full_copy",
+    "own_copy",
+    "rescaled",
+    "sum_of_the_rest",
+    "unwrapped",
+    "with_parameters",
+    "write_parameters",
+]
 
 _WRAPPED = {
     "DistributedDataParallel": "module",
@@ -56,7 +65,8 @@ def own_copy(model: nn.Module, moving: Collection[str]) -> nn.Module:
     """A copy in eval mode, no parameter of which asks for a gradient.
 
     Weights share the given model's memory: those that move (`moving`) are replaced in every
-    call, the others nothing writes to. Buffers are copied. Where a moving parameter is in lower
+    call, the others nothing writes to: tables of embeddings with `max_norm`, which a pass
+    rescales, are copied, and so are buffers. Where a moving parameter is in lower
     precision the copy is in float32 throughout, so that small changes are not lost. Activations
     that a module kept are not copied. Raises `UnsupportedModel` for what cannot be copied.
     """
@@ -64,16 +74,20 @@ def own_copy(model: nn.Module, moving: Collection[str]) -> nn.Module:
         id(p): nn.Parameter(p.detach(), requires_grad=False) if type(p) is nn.Parameter else p
         for p in model.parameters()
     }
+    for parameter in rescaled(model):
+        memo[id(parameter)] = nn.Parameter(parameter.detach().clone(), requires_grad=False)
     for tensor in _with_graph(model):
         memo.setdefault(id(tensor), tensor.detach().clone())
     try:
-        other = copy.deepcopy(model, memo).eval()
+        other = copy.deepcopy(model, memo)
     except Exception as error:  # whatever the user's classes raise
         raise UnsupportedModel(
             f"The model cannot be copied: {str(error).splitlines()[0] if str(error) else error!r}",
             "taking out of it what is no weight (a lock, an open file, a generator), or a "
             "`__deepcopy__` of its own.",
         ) from error
+    _check_apart(model, other)
+    other.eval()
     named = dict(other.named_parameters())
     if any(named[name].dtype in _LOW for name in moving):
         for tensor in (*named.values(), *other.buffers()):
@@ -88,6 +102,27 @@ def full_copy(model: nn.Module) -> nn.Module:
     """An independent copy: every parameter and buffer its own; activations are left out."""
     memo: dict[int, Any] = {id(t): t.detach().clone() for t in _with_graph(model)}
     return copy.deepcopy(model, memo)
+
+
+def rescaled(model: nn.Module) -> Iterator[nn.Parameter]:
+    """Tables that a pass writes to, `max_norm` being what their rows are cut to."""
+    for module in model.modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
+            yield module.weight  # type: ignore[misc]
+
+
+def _check_apart(model: nn.Module, other: nn.Module) -> None:
+    """Raise `UnsupportedModel` where a copy is, or holds, a module of the original."""
+    own = {id(module): name for name, module in model.named_modules()}
+    for module in other.modules():
+        if id(module) in own:
+            name = own[id(module)]
+            place = f" at {name!r}" if name else ""
+            raise UnsupportedModel(
+                f"`copy.deepcopy` of the model gives the same {type(module).__name__}{place}, "
+                "and no copy.",
+                "a class without a `__deepcopy__` that returns itself.",
+            )
 
 
 def _with_graph(model: nn.Module) -> Iterator[Tensor]:
@@ -108,3 +143,27 @@ def _with_graph(model: nn.Module) -> Iterator[Tensor]:
             waiting.extend(found)
         elif hasattr(found, "__dict__") and not callable(found):
             waiting.append(vars(found))
+
+
+def with_parameters(model: nn.Module, space: ParameterSpace, theta: Tensor) -> nn.Module:
+    """A copy of `model` whose moving parameters are those of the vector `theta` `[d]`."""
+    plain = unwrapped(model)
+    other = full_copy(plain)
+    write_parameters(other, space, theta)
+    return other
+
+
+def sum_of_the_rest(model: nn.Module, space: ParameterSpace) -> float:
+    """A sum over the weights that do not move, and the buffers: another where one was changed."""
+    moving = set(space.names)
+    still = [p.detach() for name, p in model.named_parameters() if name not in moving]
+    still.extend(model.buffers())
+    return sum(float(t.nan_to_num().sum(dtype=torch.float64)) for t in still if not t.is_complex())
+
+
+def write_parameters(model: nn.Module, space: ParameterSpace, theta: Tensor) -> None:
+    """Put the vector `theta` `[d]` into the moving parameters of `model`, in place."""
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in space.unflatten(theta).items():
+            parameters[name].copy_(value)

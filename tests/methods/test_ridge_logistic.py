@@ -12,7 +12,6 @@ from scipy.special import log_softmax, softmax
 from torch import Tensor
 
 import curenu
-from curenu.facade import with_parameters
 from curenu.methods import (
     ConstrainedNewton,
     CuReNU,
@@ -21,6 +20,7 @@ from curenu.methods import (
     PseudoInverseNewton,
     TrustRegionNewton,
 )
+from curenu.own_model import with_parameters
 from tests.problems import Problem, logistic
 
 SIZE, FORGET = 600, [3, 141, 59, 265, 358]

@@ -19,6 +19,7 @@ from tests.problems import (
     initialised,
     mapping,
     mlp,
+    regression,
     tied,
 )
 
@@ -89,14 +90,25 @@ def test_a_layer_with_a_forward_pass_of_its_own_has_a_constant() -> None:
 
 
 def test_no_curvature_is_no_metric() -> None:
-    dead = nn.Sequential(nn.Linear(3, 2), nn.ReLU()).double()
+    dead = nn.Sequential(nn.Linear(3, 2), nn.Sigmoid()).double()
     with torch.no_grad():
-        dead[0].bias.fill_(-10.0)
+        dead[0].bias.fill_(-700.0)  # a slope of 1e-304
         dead[0].weight.zero_()
     data = TensorDataset(torch.zeros(4, 3).double(), torch.zeros(4, 2).double())
     risk = EmpiricalRisk(dead, data, "mse")
     with pytest.raises(UnsupportedModel, match="no curvature"):
         kronecker_metric(risk, risk.start, generator())
+
+
+@pytest.mark.parametrize("build", [mlp, regression])
+def test_labels_are_drawn_alike_whatever_the_micro_batch(build) -> None:
+    problem = build()
+    found = []
+    for size in (1, 3, 7, 64):
+        risk = EmpiricalRisk(problem.model, problem.dataset, problem.loss, micro_batch_size=size)
+        found.append(dense(kronecker_metric(risk, risk.start, generator()), risk.dimension))
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-8, atol=1e-10)
 
 
 def test_what_is_no_linear_layer_has_a_constant() -> None:

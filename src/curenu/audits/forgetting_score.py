@@ -112,7 +112,7 @@ def _by_chance(models: int) -> float:
         own = np.array(list(combinations(places, models))).T
     else:
         generator = torch.Generator().manual_seed(0)
-        keys = torch.rand(2 * models, _ARRANGEMENTS, generator=generator)
+        keys = torch.rand(2 * models, _ARRANGEMENTS, generator=generator, dtype=torch.float32)
         own = keys.argsort(0)[:models].numpy()
     mine = np.zeros((2 * models, own.shape[1]), dtype=bool)
     np.put_along_axis(mine, own, True, 0)

@@ -9,7 +9,8 @@ from torch import nn
 
 from curenu.cost import Cost
 from curenu.erasure import Erasure, ErasureProblem, Method, StepRecord
-from curenu.facade import erase, with_parameters
+from curenu.facade import erase
+from curenu.own_model import with_parameters
 from curenu.risks import EmpiricalRisk, TrainingTime
 from curenu.runs.records import Anchoring
 

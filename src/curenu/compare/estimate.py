@@ -46,7 +46,7 @@ def estimate(risk: EmpiricalRisk, plan: Plan) -> Estimate:
     generator = torch.Generator().manual_seed(0)
     count = min(risk.source.micro_batch_size, risk.size)
     few = risk.sample(count, generator)
-    probe = torch.randn(theta.shape, generator=generator).to(theta)
+    probe = torch.randn(theta.shape, generator=generator, dtype=torch.float32).to(theta)
     checked, kind = 0, plan.curvature
     if kind:
         # the first of its kind compares products with differences, which holds vectors of its own

@@ -3,12 +3,13 @@
 from curenu.data.batch import Batch
 from curenu.data.examples import Collate, Examples
 from curenu.data.leaves import floating_tensors, leaves_of, mapped, same, tensors_of
-from curenu.data.overlap import positions_within
+from curenu.data.overlap import check_every_place, positions_within
 
 __all__ = [
     "Batch",
     "Collate",
     "Examples",
+    "check_every_place",
     "floating_tensors",
     "leaves_of",
     "mapped",

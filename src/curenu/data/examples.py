@@ -29,7 +29,8 @@ class Examples:
     `dataset` is map-style, or a `DataLoader`, whose data set, collate function and workers are
     taken and whose order and batch size are not: it must show every example. Tensor data sets
     are indexed whole; any other is read item by item, each item kept until `memory_budget` bytes
-    are, and goes through `collate`. `weights` `[n]` says what each example weighs.
+    are, and goes through `collate`. `weights` `[n]` says what each example weighs beside
+    the others: they are divided by their mean.
 
     Raises `BadRequest` for data that cannot be addressed by position or collated.
     """
@@ -177,7 +178,8 @@ def _checked(
         )
     if not made.isfinite().all() or (made < 0).any():
         raise BadRequest("A weight is negative, NaN or Inf.", "weights of 0 or more.")
-    return made
+    mean = made.detach().double().mean()
+    return (made.detach() / mean).to(made) if mean > 0 else made.detach()
 
 
 def _as_tensors(item: Any) -> Any:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from curenu.checks import size_of
 from curenu.errors import BadRequest
 
-__all__ = ["positions_within"]
+__all__ = ["check_every_place", "positions_within"]
 
 Origin = tuple[int, int]
 """The innermost data set that an example is of, by its address, and its place there."""
@@ -24,16 +25,15 @@ def positions_within(part: Any, whole: Any) -> list[int] | None:
     only some of `part` are in `whole`, and where tensors hold the same rows without being the same
     object, so that what is to go would stay as well.
     """
-    places: dict[Origin, int] = {}
-    for place, origin in enumerate(_origins(whole)):
-        places.setdefault(origin, place)
-    found = [places.get(origin) for origin in _origins(part)]
-    inside = [place for place in found if place is not None]
-    if inside and len(inside) < len(found):
+    places = _places(whole)
+    found = [places.get(origin, []) for origin in _origins(part)]
+    shared = sum(map(bool, found))
+    if 0 < shared < len(found):
         raise BadRequest(
-            f"{len(inside)} of the {len(found)} forget examples are in the retain set too.",
+            f"{shared} of the {len(found)} forget examples are in the retain set too.",
             "data sets without a common example, or positions in one data set.",
         )
+    inside = list(dict.fromkeys(place for each in found for place in each))
     if not inside and _all_rows_within(part, whole):
         raise BadRequest(
             f"Every one of the {len(found)} forget examples has its like in the data set beside "
@@ -41,6 +41,33 @@ def positions_within(part: Any, whole: Any) -> list[int] | None:
             "a retain set without them, or positions in the whole data set.",
         )
     return inside or None
+
+
+def check_every_place(dataset: Any, positions: Sequence[int]) -> None:
+    """Raise `BadRequest` where an example at `positions` has another place, which would stay.
+
+    Subsets may name an example twice, and concatenations hold a data set twice.
+    """
+    if not isinstance(dataset, Subset | ConcatDataset):
+        return
+    gone, origins, places = set(positions), _origins(dataset), _places(dataset)
+    for place in positions:
+        others = [other for other in places[origins[place]] if other not in gone]
+        if others:
+            everywhere = sorted({p for one in positions for p in places[origins[one]]})
+            raise BadRequest(
+                f"The example at {place} is at {others[0]} too, where it would stay.",
+                f"every place of what goes, {len(everywhere)} in all: "
+                f"{', '.join(map(str, everywhere[:10]))}{' …' if len(everywhere) > 10 else ''}.",
+            )
+
+
+def _places(dataset: Any) -> dict[Origin, list[int]]:
+    """Where each example stands."""
+    places: dict[Origin, list[int]] = {}
+    for place, origin in enumerate(_origins(dataset)):
+        places.setdefault(origin, []).append(place)
+    return places
 
 
 def _origins(dataset: Any) -> Sequence[Origin]:
@@ -53,16 +80,31 @@ def _origins(dataset: Any) -> Sequence[Origin]:
 
 
 def _all_rows_within(part: Any, whole: Any) -> bool:
-    """Whether each row of one `TensorDataset` is one of another's, to the byte."""
-    if not (isinstance(part, TensorDataset) and isinstance(whole, TensorDataset)):
+    """Whether each row of tensors in memory is one of other tensors', to the byte."""
+    given, held = _tensors(part), _tensors(whole)
+    if given is None or held is None or len(given) != len(held):
         return False
-    kept = set(_rows(whole))
-    return all(row in kept for row in _rows(part))
+    kept = set(_rows(held))
+    return all(row in kept for row in _rows(given))
 
 
-def _rows(data: TensorDataset) -> list[tuple[bytes, ...]]:
-    columns = [
-        tensor.detach().cpu().reshape(len(tensor), -1).contiguous() for tensor in data.tensors
-    ]
+def _tensors(dataset: Any) -> list[Tensor] | None:
+    """The tensors that a data set is made of, through subsets and concatenations; else None."""
+    if type(dataset) is TensorDataset:
+        return list(dataset.tensors)
+    if isinstance(dataset, Subset):
+        inner = _tensors(dataset.dataset)
+        places = torch.as_tensor([int(index) for index in dataset.indices])
+        return None if inner is None else [tensor[places] for tensor in inner]
+    if isinstance(dataset, ConcatDataset):
+        parts = [_tensors(part) for part in dataset.datasets]
+        columns = [part for part in parts if part is not None]
+        if len(columns) == len(parts) and len({len(part) for part in columns}) == 1:
+            return [torch.cat(column) for column in zip(*columns, strict=True)]
+    return None
+
+
+def _rows(tensors: list[Tensor]) -> list[tuple[bytes, ...]]:
+    columns = [tensor.detach().cpu().reshape(len(tensor), -1).contiguous() for tensor in tensors]
     plain = [column.view(torch.uint8).numpy() for column in columns]
-    return [tuple(column[row].tobytes() for column in plain) for row in range(len(data))]
+    return [tuple(column[row].tobytes() for column in plain) for row in range(len(tensors[0]))]

@@ -25,7 +25,9 @@ def precision_notes(problem: ErasureProblem, kind: Kind) -> tuple[str, ...]:
         return ()
     generator = torch.Generator().manual_seed(0)
     few = problem.retain.sample(source.micro_batch_size, generator)
-    probe = torch.randn(problem.start.shape, generator=generator).to(problem.start)
+    probe = torch.randn(problem.start.shape, generator=generator, dtype=torch.float32).to(
+        problem.start
+    )
     probe /= length(probe)
     lower, full = (
         few.linearise(problem.start, curvature=kind, memory_budget=0, full_precision=full) @ probe

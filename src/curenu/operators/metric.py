@@ -288,12 +288,25 @@ def _library() -> Any:
 def _drawn_on_host(operator: Any, seed: int) -> Callable[[Tensor], Tensor]:
     """The operator's labels from a generator of the processor's: the same on every device."""
     draw, generator = operator.draw_label, torch.Generator().manual_seed(seed)
+    squared = isinstance(operator._loss_func, nn.MSELoss)
 
     def draw_label(outputs: Tensor) -> Tensor:
         operator._generator = generator
-        return draw(outputs.detach().cpu()).to(outputs.device)
+        here = outputs.detach().cpu()
+        drawn = _beside(here, generator) if squared else draw(here)
+        return drawn.to(outputs.device)
 
     return draw_label
+
+
+def _beside(outputs: Tensor, generator: torch.Generator) -> Tensor:
+    """Outputs plus noise of variance 1/2, whose density is exp(−|y − f|²) but for a constant.
+
+    `torch.randn` gives other numbers for the same rows in parts; uniform ones are drawn one by one.
+    """
+    uniform = torch.rand(outputs.shape, generator=generator, dtype=torch.float64)
+    tiny = torch.finfo(torch.float64).tiny
+    return outputs + (0.5**0.5 * torch.special.ndtri(uniform.clamp_min(tiny))).to(outputs)
 
 
 def _drawn_by_all(

@@ -11,7 +11,31 @@ from curenu.data import Batch
 from curenu.errors import UnsupportedModel
 from curenu.risks.source import Source
 
-__all__ = ["check_reached"]
+__all__ = ["check_followed", "check_reached"]
+
+_MOVED = 0.01  # of every weight, by which outputs must change
+
+
+def check_followed(source: Source, theta: Tensor, batch: Batch) -> None:
+    """Raise `UnsupportedModel` where outputs are the same, to the bit, at other weights.
+
+    A model that remembers what it gave for an input, and a loss that calls a model of its own,
+    are seen by this.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(theta.shape, generator=generator, dtype=torch.float32).to(theta)
+    usual = max(float(theta.abs().mean()), 1e-3)
+    there = theta + _MOVED * (theta.abs() + usual) * noise
+    before = source.outputs(source.named(theta), batch)
+    after = source.outputs(source.named(there), batch)
+    if isinstance(before, Tensor) and isinstance(after, Tensor) and torch.equal(before, after):
+        what = "outputs are" if source.evaluation.shows_outputs else "loss is"
+        raise UnsupportedModel(
+            f"The model's {what} the same at other weights: from memory, from another model than "
+            "the one that is called, or every unit is dead.",
+            "a forward pass that computes anew, a loss that calls the model it is given, or "
+            "`only=` naming weights that are used.",
+        )
 
 
 def check_reached(source: Source, theta: Tensor, batch: Batch) -> None:

@@ -46,6 +46,7 @@ def settle(source: Source, theta: Tensor) -> None:
     if not own:
         together = _given(source, named, few)
         _compare(source, few, float(sum(float(a) for a in alone)), float(together))
+        _whole(source, named)
         return
     joint = _given(source, named, few)
     if joint.ndim:
@@ -65,6 +66,7 @@ def settle(source: Source, theta: Tensor) -> None:
         full = spread(everyone, min(source.micro_batch_size, _MOST))
         if len(full) > len(few):
             _same_scale(source, named, full)
+    _whole(source, named)
     source.measured["widens"] = _widens(source, named, few)
 
 
@@ -107,6 +109,21 @@ def _reduction(declared: Any, alone: list[Tensor], joint: Tensor) -> str:
 def _same_scale(source: Source, named: Named, ids: Tensor) -> None:
     alone = [_given(source, named, one) for one in ids.split(1)]
     _reduction(source.evaluation.form.reduction, alone, _given(source, named, ids))
+
+
+def _whole(source: Source, named: Named) -> None:
+    """A micro-batch as large as they are, beside the same examples in parts of a third."""
+    full = spread(torch.arange(source.examples.size), source.micro_batch_size)
+    parts = full.split(max(1, len(full) // 3))
+    total = sum(_summed(source, named, part) for part in parts)
+    _compare(source, full, total, _summed(source, named, full))
+
+
+def _summed(source: Source, named: Named, ids: Tensor) -> float:
+    loss = _given(source, named, ids)
+    mean = source.evaluation.form.reduction == "mean" and not loss.ndim
+    own = isinstance(source.evaluation.form, FunctionOfOutputs | FunctionOfModel)
+    return float(loss.double().sum()) * (len(ids) if mean and own else 1)
 
 
 def _compare(source: Source, ids: Tensor, alone: float, together: float) -> None:

@@ -17,7 +17,9 @@ from curenu.data import Batch, floating_tensors, same
 from curenu.errors import BadRequest, CurenuError, NotDeterministic, UnsupportedModel
 from curenu.losses import CrossEntropy, Form, FunctionOfOutputs
 from curenu.risks.evaluation import Evaluation
-from curenu.risks.hidden import check_reached
+from curenu.risks.frozen import frozen_kept
+from curenu.risks.hidden import check_followed, check_reached
+from curenu.risks.order import by_example, check_order
 from curenu.risks.scale import FEW, settle, spread
 from curenu.risks.source import Named, Source
 
@@ -31,10 +33,11 @@ READ_WHOLE = 16_384
 def trial(source: Source, theta: Tensor) -> Source:
     """`source` with what was settled; raises for what cannot be used.
 
-    In order: items by position, repeated reading, how the model is called and in which type, what
-    it returns, whether it writes into its parameters or draws random numbers, targets beside
-    outputs, what a mean divides by, whether an example's loss depends on its batch. A few
-    micro-batches, forward only. Tensors in memory and small data sets are looked at whole.
+    In order: items by position, repeated reading, how the model is called and in which type,
+    whether it writes into weights that stay or that move, what it returns, targets beside outputs,
+    whether it draws random numbers, keeps the examples' order and follows its weights, what a mean
+    divides by, whether an example's loss depends on its batch. A few micro-batches, forward only.
+    Tensors in memory and small data sets are looked at whole.
     """
     examples, evaluation = source.examples, source.evaluation
     few = spread(torch.arange(examples.size), min(FEW, source.micro_batch_size))
@@ -48,13 +51,16 @@ def trial(source: Source, theta: Tensor) -> Source:
     named = source.parameters.unflatten(theta)
     _check_norms(evaluation)
     with source.arithmetic(), torch.no_grad():
-        outputs = _called(source, named, batch, notes)
+        with frozen_kept(source):
+            outputs = _called(source, named, batch, notes)
         source.measured["writes"] = _writes(source, theta, batch)
         outputs = _as_outputs(source, theta, batch, outputs, notes)
         if evaluation.shows_outputs:
-            _check_layout(source, batch, outputs)
+            _check_layout(source, theta, batch, outputs)
             _check_outputs_alone(evaluation, batch, outputs)
         _check_repeats(source, theta, batch)
+        check_order(source, source.named(theta), batch)
+        check_followed(source, theta, batch)
         check_reached(source, theta, batch)
         source = _counted(source, batch, outputs)
         settle(source, theta)
@@ -126,10 +132,10 @@ def _as_outputs(source: Source, theta: Tensor, batch: Batch, outputs: Any, notes
     """Outputs that are one tensor, or a loss that hides them."""
     evaluation = source.evaluation
     function = isinstance(evaluation.form, FunctionOfOutputs)
-    if isinstance(outputs, Tensor):
-        first_axis = outputs.ndim > 0 and len(outputs) == batch.size
-        if first_axis or not function:
-            return outputs
+    if isinstance(outputs, Tensor) and (
+        not function or by_example(source, source.named(theta), batch, outputs)
+    ):
+        return outputs
     named = (isinstance(outputs, Mapping) and "logits" in outputs) or hasattr(outputs, "logits")
     if named and not function and evaluation.shows_outputs:
         evaluation.picks = True
@@ -161,13 +167,13 @@ def _check_repeats(source: Source, theta: Tensor, batch: Batch) -> None:
         )
 
 
-def _check_layout(source: Source, batch: Batch, outputs: Tensor) -> None:
+def _check_layout(source: Source, theta: Tensor, batch: Batch, outputs: Tensor) -> None:
     """Targets beside outputs, and log-probabilities where the loss needs them."""
     evaluation, form = source.evaluation, source.evaluation.form
     if evaluation.tokens is not None:
         source.measured["width"] = outputs.shape[1]
         return
-    if outputs.ndim == 0 or len(outputs) != batch.size:
+    if not by_example(source, source.named(theta), batch, outputs):
         raise UnsupportedModel(
             f"{batch.size} examples give outputs {list(outputs.shape)}.",
             "outputs whose first axis is the example; for language models "
@@ -217,8 +223,15 @@ def _check_outputs_alone(evaluation: Evaluation, batch: Batch, outputs: Tensor) 
     """
     if not isinstance(evaluation.form, FunctionOfOutputs):
         return
+    targets, shown = evaluation.targets(batch), outputs.detach()
     with torch.enable_grad():
-        found = evaluation.form.given(outputs.detach(), evaluation.targets(batch))
+        found = evaluation.form.given(shown, targets)
+        follows = evaluation.form.given(shown.clone().requires_grad_(), targets).requires_grad
+    if not follows:
+        raise BadRequest(
+            "The loss has no derivative by the model's outputs, as far as torch can see.",
+            "a loss without `.detach()`, `.item()`, `argmax` and comparisons on its way.",
+        )
     if found.requires_grad:
         raise BadRequest(
             "The loss depends on trainable weights beside the model's outputs.",

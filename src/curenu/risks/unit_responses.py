@@ -67,7 +67,9 @@ class UnitResponses:
             )
         inputs, target = content
         shape = (count, *inputs.shape[1:])
-        drawn = torch.randn(shape, generator=generator, device=generator.device)
+        drawn = torch.randn(
+            shape, generator=generator, device=generator.device, dtype=torch.float32
+        )
         moved = inputs + noise * drawn.to(inputs)
         targets = target.expand(count, *target.shape[1:])
         return Batch(batch.ids.expand(count), (moved, targets))

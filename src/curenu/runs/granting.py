@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from curenu.checks import positions_of
 from curenu.erasure import Erasure, Method
 from curenu.errors import BadRequest, Disposed, RunMoved
-from curenu.facade import erase, with_parameters
+from curenu.facade import erase
 from curenu.methods import Retrain, resolve_method
 from curenu.networks import timed_training, warm_up
+from curenu.own_model import with_parameters
 from curenu.runs.drift import chain_of, measure
 from curenu.runs.evidence import Entry, Head, Looked, Measures, RequestRecord, Subjects, entry_of
 from curenu.runs.identity import derived_seed, describe_method

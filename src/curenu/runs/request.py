@@ -13,8 +13,8 @@ from torch import Tensor
 from curenu.checks import positions_of
 from curenu.erasure import ErasureProblem, Method, StepRecord
 from curenu.errors import BadRequest, Cancelled, Disposed
-from curenu.facade import with_parameters
 from curenu.methods import resolve_method
+from curenu.own_model import with_parameters
 from curenu.risks import EmpiricalRisk
 from curenu.runs.evidence import Head
 from curenu.runs.identity import derived_seed, describe_method, method_of
