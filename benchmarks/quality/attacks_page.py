@@ -24,16 +24,16 @@ percentage points; below zero the model got better. ± is half the range over th
 """
 SINGLE = """## One request of {size} examples
 
-*Perturbed inputs* are the random members with inputs changed by at most {radius:g} a pixel, handed in
-instead of the original ones. *The most harmful that pass* are chosen by somebody who knows the
-screen. *Flagged* counts networks on which the screen refuses the request; the harm of those is then
-nil.
+*Perturbed inputs* are the random members with inputs changed by at most {radius:g} a pixel, handed
+in instead of the original ones. *The most harmful that pass* are chosen by somebody who knows the
+screen. *Flagged* counts networks on which the screen refuses the request; the harm of those is
+then nil.
 """
 SESSIONS = """## The same, two examples at a time
 
-Ten requests by `stocurenu`, each from the model of the one before. *Granted* counts requests before
-the first that is flagged. *Sliced*: the most harmful members, the least harmful of them first. *Below
-every threshold of its own*: each request the most harmful pair that passes on its own.
+Ten requests by `stocurenu`, each from the model of the one before. *Granted* counts requests
+before the first that is flagged. *Sliced*: the most harmful members, the least harmful of them
+first. *Below every threshold of its own*: each request the most harmful pair that passes alone.
 """
 
 
@@ -82,9 +82,9 @@ def _refusals(rows: list[dict[str, Any]], size: int) -> str:
     total = {key: sum(r[key] for r in rows) for key in ("random", "draws", "classes", "groups")}
     return (
         "## Genuine requests that are flagged\n\n"
-        f"{total['random']} of {total['draws']} random requests of {size} examples (about one in a "
-        f"hundred at most is meant to be), and {total['classes']} of {total['groups']} requests for "
-        "a whole class."
+        f"{total['random']} of {total['draws']} random requests of {size} examples (about one in "
+        f"a hundred at most is meant to be), and {total['classes']} of {total['groups']} requests "
+        "for a whole class."
     )
 
 
