@@ -166,7 +166,7 @@ def unlearn(
     chosen = resolve_method(method)
     _check_types(training, seed, weight_decay)
     dataset, positions, collate, told = _joined(dataset, forget, collate, ids)
-    check_every_place(dataset, positions)
+    check_every_place(dataset, positions, ids)
     settings: dict[str, Any] = {
         "weight_decay": weight_decay, "only": only, "micro_batch_size": micro_batch_size,
         "product_dtype": product_dtype, "reduction": reduction, "collate": collate,

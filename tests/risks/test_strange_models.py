@@ -230,7 +230,7 @@ def test_an_example_at_two_places_is_forgotten_at_both_or_not_at_all() -> None:
     ask: Any = {"loss": "cross_entropy", "training": TIME}
     with pytest.raises(BadRequest, match="The example at 3 is at 20 too"):
         curenu.unlearn(net(), twice, forget=[3], **ask)
-    with pytest.raises(BadRequest, match=r"every place of what goes, 2 in all: 0, 20"):
+    with pytest.raises(BadRequest, match=r"2 in all: 0, 20"):
         curenu.unlearn(net(), ConcatDataset([data, data]), forget=[20], **ask)
     named = curenu.unlearn(net(), twice, forget=[3, 20], **ask)
     found = curenu.unlearn(net(), twice, forget=Subset(data, [3]), **ask)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import Subset
 
-from curenu.errors import (
-    BadRequest,
-)
+from curenu.errors import BadRequest
 from curenu.methods import CuReNU, DampedNewton, FineTune, Retrain, StoCuReNU
 from curenu.runs.records import digest
 from curenu.runs.session import Session
 from curenu.tasks import load_task
-from tests.runs.runs import SHORT, SIZE, sample_task, state_of, vector
+from tests.runs.runs import SHORT, SIZE, TINY, sample_task, state_of, tiny, vector
 
 
 def test_a_new_run_holds_the_trained_model(folder: Path) -> None:
@@ -177,6 +177,20 @@ def test_the_names_of_a_task_are_understood_and_kept(tmp_path: Path) -> None:
     assert record.ids == ("person 3", "person 7")
     with pytest.raises(BadRequest, match="already erased, first 'person 7'"):
         session.unlearn(["person 7"], SHORT)
+
+
+def test_a_person_shown_twice_in_training_is_forgotten_by_both_names(tmp_path: Path) -> None:
+    task = tiny()
+    twice = dataclasses.replace(
+        task, train=Subset(task.train, [*range(TINY), 3]), ids=[*task.ids, "person 3 again"]
+    )
+    session = Session.create(tmp_path / "run", twice)
+    with pytest.raises(BadRequest, match="person 3, person 3 again"):
+        session.unlearn(["person 3"], SHORT)
+    assert len(session.retained) == TINY + 1
+    assert len(session.retained) == TINY + 1
+    record = session.unlearn(["person 3", "person 3 again"], SHORT).record
+    assert record.positions == (3, TINY)
 
 
 def test_a_newton_step_is_on_record_with_its_damping(folder: Path) -> None:

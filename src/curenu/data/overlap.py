@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -43,10 +43,13 @@ def positions_within(part: Any, whole: Any) -> list[int] | None:
     return inside or None
 
 
-def check_every_place(dataset: Any, positions: Sequence[int]) -> None:
+def check_every_place(
+    dataset: Any, positions: Sequence[int], ids: Sequence[Hashable] | None = None
+) -> None:
     """Raise `BadRequest` where an example at `positions` has another place, which would stay.
 
-    Subsets may name an example twice, and concatenations hold a data set twice.
+    Subsets may name an example twice, and concatenations hold a data set twice. `ids` are what
+    the caller calls the examples.
     """
     if not isinstance(dataset, Subset | ConcatDataset):
         return
@@ -54,11 +57,12 @@ def check_every_place(dataset: Any, positions: Sequence[int]) -> None:
     for place in positions:
         others = [other for other in places[origins[place]] if other not in gone]
         if others:
-            everywhere = sorted({p for one in positions for p in places[origins[one]]})
+            every = sorted({p for one in positions for p in places[origins[one]]})
+            names = every[:10] if ids is None else [ids[p] for p in every[:10]]
             raise BadRequest(
                 f"The example at {place} is at {others[0]} too, where it would stay.",
-                f"every place of what goes, {len(everywhere)} in all: "
-                f"{', '.join(map(str, everywhere[:10]))}{' …' if len(everywhere) > 10 else ''}.",
+                f"all that it is called in the data set, {len(every)} in all: "
+                f"{', '.join(map(str, names))}{' …' if len(every) > 10 else ''}.",
             )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from curenu.checks import positions_of
+from curenu.data import check_every_place
 from curenu.erasure import ErasureProblem, Method, StepRecord
 from curenu.errors import BadRequest, Cancelled, Disposed
 from curenu.methods import resolve_method
@@ -107,6 +108,7 @@ def prepare(
     chosen = resolve_method(method)
     moving: Only = only if only is None or isinstance(only, str) else tuple(only)
     positions = positions_of(forget, run.description.examples, ids=run.task.ids, erased=run.erased)
+    check_every_place(run.task.train, positions, run.task.ids)
     head, before = run.head, run.current
     risk = run.risk(run.model, moving)
     going = set(positions)
