@@ -25,6 +25,7 @@ from curenu.methods import Unlearning, resolve_method
 from curenu.own_model import full_copy, unwrapped
 from curenu.parameters import ParameterSpace, Selection
 from curenu.risks import EmpiricalRisk, TrainingTime, require_same_problem
+from curenu.settings import Seed, fitted
 from curenu.status import Status, share_advice
 
 __all__ = ["Unlearned", "erase", "unlearn", "with_parameters"]
@@ -143,7 +144,8 @@ def unlearn(
     anything is computed if the request, the data, the loss or the model does not allow it.
     """
     chosen = resolve_method(method)
-    _check_types(training, seed, weight_decay)
+    _check_training(training)
+    seed = fitted("seed", seed, Seed)
     dataset, positions, collate, told = _joined(dataset, forget, collate, ids)
     settings: dict[str, Any] = {
         "weight_decay": weight_decay, "only": only, "micro_batch_size": micro_batch_size,
@@ -266,18 +268,14 @@ def _joined(
     return whole, positions_of(range(kept, kept + gone), len(whole)), collate, ()
 
 
-def _check_types(training: object, seed: object, weight_decay: object) -> None:
-    """Raise `BadRequest` for arguments of a kind that nothing could be made of."""
+def _check_training(training: object) -> None:
+    """Raise `BadRequest` for a training time that is none."""
     if not isinstance(training, TrainingTime):
         number = isinstance(training, int | float)
         raise BadRequest(
             f"training={training!r}.",
             f"`curenu.TrainingTime({training})`." if number else "a `curenu.TrainingTime`.",
         )
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise BadRequest(f"seed={seed!r}.", "a whole number.")
-    if isinstance(weight_decay, bool) or not isinstance(weight_decay, int | float):
-        raise BadRequest(f"weight_decay={weight_decay!r}.", "the number that training used.")
 
 
 def _retrained(retrain: Retrain, retain: EmpiricalRisk, generator: torch.Generator) -> Tensor:
