@@ -13,12 +13,21 @@ from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from curenu.budgets import DATA_MEMORY
-from curenu.checks import check_curvature, positions_of, size_of
+from curenu.checks import check_callables, check_curvature, positions_of, size_of
 from curenu.cost import Cost
 from curenu.data import Collate, positions_within
 from curenu.data.loader import opened
 from curenu.distributed import require_same
-from curenu.erasure import Certificate, Erasure, ErasureProblem, Guarantee, Method, StepRecord
+from curenu.erasure import (
+    Certificate,
+    Erasure,
+    ErasureProblem,
+    Guarantee,
+    Method,
+    Plan,
+    StepRecord,
+    made_by,
+)
 from curenu.errors import BadRequest, IllPosed, RunBroken
 from curenu.losses import Loss, Reduction
 from curenu.methods import Unlearning, resolve_method
@@ -27,6 +36,7 @@ from curenu.parameters import ParameterSpace, Selection
 from curenu.risks import EmpiricalRisk, TrainingTime, require_same_problem
 from curenu.settings import Seed, fitted
 from curenu.status import Status, share_advice
+from curenu.user_code import calling
 
 __all__ = ["Unlearned", "erase", "unlearn", "with_parameters"]
 
@@ -144,7 +154,7 @@ def unlearn(
     anything is computed if the request, the data, the loss or the model does not allow it.
     """
     chosen = resolve_method(method)
-    _check_training(training)
+    _check_arguments(training, retrain=retrain, on_step=on_step, collate=collate)
     seed = fitted("seed", seed, Seed)
     dataset, positions, collate, told = _joined(dataset, forget, collate, ids)
     settings: dict[str, Any] = {
@@ -182,7 +192,7 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         problem.start, problem.retain, problem.forget, _without_addresses(method), seed
     )
     generator = torch.Generator().manual_seed(seed)
-    kind = method.plan(problem).curvature
+    kind = made_by(method, Plan, method.plan(problem)).curvature
     if kind is not None:
         # a large model is given few examples at a time for want of memory
         few = problem.retain.sample(min(32, problem.retain.source.micro_batch_size), generator)
@@ -193,7 +203,8 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         if not product.any() or not product.isfinite().all():
             check_curvature(few.gradient(problem.start), product)
     with problem.retain.source.arithmetic():  # of solvers and metrics as well
-        erasure = method(problem, generator=generator)
+        erasure = made_by(method, Erasure, method(problem, generator=generator))
+    problem.retain.parameters.check(erasure.theta)
     if not erasure.theta.isfinite().all():
         raise IllPosed(
             f"{type(method).__name__} ended in NaN or Inf.",
@@ -268,8 +279,9 @@ def _joined(
     return whole, positions_of(range(kept, kept + gone), len(whole)), collate, ()
 
 
-def _check_training(training: object) -> None:
-    """Raise `BadRequest` for a training time that is none."""
+def _check_arguments(training: object, **functions: object) -> None:
+    """Raise `BadRequest` for a training time that is none, or what cannot be called."""
+    check_callables(**functions)
     if not isinstance(training, TrainingTime):
         number = isinstance(training, int | float)
         raise BadRequest(
@@ -280,7 +292,17 @@ def _check_training(training: object) -> None:
 
 def _retrained(retrain: Retrain, retain: EmpiricalRisk, generator: torch.Generator) -> Tensor:
     seed = int(torch.randint(2**31, (), generator=generator))
-    return retain.vector_of(retrain(retain.ids.tolist(), seed))
+    with calling("`retrain`"):
+        made: Any = retrain(retain.ids.tolist(), seed)
+    if not isinstance(made, nn.Module):
+        raise BadRequest(
+            f"`retrain` returned a {type(made).__name__}.",
+            "the trained model: a `torch.nn.Module`.",
+        )
+    theta = retain.vector_of(unwrapped(made))
+    if not theta.isfinite().all():
+        raise IllPosed("`retrain` returned a model with NaN or Inf in it.", "mending its training.")
+    return theta
 
 
 def _without_addresses(method: Method) -> str:
