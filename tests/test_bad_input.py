@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -202,3 +204,30 @@ def test_fine_tuning_that_diverges_says_so() -> None:
 def test_a_frozen_model_is_refused() -> None:
     with pytest.raises(UnsupportedModel, match="unfreeze"):
         ask(model=mlp().model.requires_grad_(False))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("micro_batch_size", [2.5, 8.0, None, True, math.nan, [8], 2**70, math.inf]),
+        ("data_memory", ["a", 1.5, -1, None, True, math.nan]),
+        ("weight_decay", ["1e-2", True, math.nan, None, math.inf, 1j]),
+        ("seed", [2**70, 1.0, "1", None, True]),
+    ],
+)
+def test_numbers_of_another_kind_are_refused_by_name(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(BadRequest, match=f"^{name}=") as caught:
+            ask(**{name: value})
+        assert caught.value.remedy
+
+
+def test_scalars_of_numpy_are_numbers() -> None:
+    scalars = {
+        "weight_decay": np.float64(1e-2),
+        "seed": np.int64(3),
+        "micro_batch_size": np.int32(8),
+        "data_memory": np.int64(0),
+    }
+    plain = {name: scalar.item() for name, scalar in scalars.items()}
+    assert torch.equal(ask(**scalars).theta, ask(**plain).theta)

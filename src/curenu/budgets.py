@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from curenu.errors import BadRequest
-
 __all__ = [
     "BASIS_MEMORY",
     "DATA_MEMORY",
@@ -59,14 +57,9 @@ class Memory:
 
     @classmethod
     def of(cls, budget: int | None) -> Self:
-        """The parts of a budget, in the proportions of the usual ones: 4 to 4 to 1.
-
-        Raises `BadRequest` for what is no number of bytes.
-        """
+        """The parts of a budget, in the proportions of the usual ones: 4 to 4 to 1."""
         if budget is None:
             return cls()
-        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
-            raise BadRequest(f"memory_budget={budget!r}.", "None, or bytes: 0 or more.")
         whole = BASIS_MEMORY + GRAPH_MEMORY + OUTPUT_MEMORY
         parts = (part * budget // whole for part in (BASIS_MEMORY, GRAPH_MEMORY, OUTPUT_MEMORY))
         return cls(*parts)

@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from curenu.errors import BadRequest, IllPosed, UnsupportedModel
+from curenu.user_code import calling
 
 __all__ = [
+    "check_callables",
     "check_curvature",
     "check_product_dtype",
     "positions_of",
@@ -123,14 +125,16 @@ def size_of(dataset: Any) -> int:
             f"{type(dataset).__name__} has no length or no items by position.",
             "a map-style dataset: erasure needs to address single examples.",
         )
-    if len(dataset) == 0:
+    with calling("`__len__` of the data set"):
+        size = len(dataset)
+    if size == 0:
         raise BadRequest("The dataset is empty.", "a dataset with examples.")
     if isinstance(dataset, tuple) and all(hasattr(part, "shape") for part in dataset):
         raise BadRequest(
-            f"A tuple of {len(dataset)} arrays is no data set: its length would be {len(dataset)}.",
+            f"A tuple of {size} arrays is no data set: its length would be {size}.",
             "`TensorDataset(inputs, targets)` of tensors (`torch.from_numpy` makes them).",
         )
-    return len(dataset)
+    return size
 
 
 def _places(wanted: list[Any], size: int, ids: Sequence[Hashable] | None) -> dict[Hashable, int]:
@@ -148,6 +152,13 @@ def _places(wanted: list[Any], size: int, ids: Sequence[Hashable] | None) -> dic
                 "whole numbers, or pass `ids=` to name the examples.",
             )
     return {int(example): int(example) for example in wanted if 0 <= int(example) < size}
+
+
+def check_callables(**given: object) -> None:
+    """Raise `BadRequest`, naming the argument, for one that cannot be called."""
+    for name, function in given.items():
+        if function is not None and not callable(function):
+            raise BadRequest(f"{name}={function!r} cannot be called.", "a function, or None.")
 
 
 def check_product_dtype(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from curenu.errors import BadRequest
 from curenu.operators import Recurrence
 from curenu.risks import AnchoredRisk, EmpiricalRisk, Limit, TrainingTime
 from curenu.status import Status
+from curenu.user_code import calling
 
 __all__ = [
     "Certificate",
@@ -27,7 +28,10 @@ __all__ = [
     "Method",
     "Plan",
     "StepRecord",
+    "made_by",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -222,7 +226,8 @@ class ErasureProblem:
     def report(self, record: StepRecord) -> StepRecord:
         """Tell the listener of one outer step."""
         if self.on_step is not None:
-            self.on_step(record)
+            with calling("`on_step`"):
+                self.on_step(record)
         return record
 
 
@@ -271,3 +276,13 @@ class Method(Protocol):
 
     def plan(self, problem: ErasureProblem) -> Plan: ...
     def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure: ...
+
+
+def made_by(method: Method, kind: type[T], made: Any) -> T:
+    """`made`, if it is of the `kind` that a method's plan or call returns; else `BadRequest`."""
+    if not isinstance(made, kind):
+        raise BadRequest(
+            f"{type(method).__name__} returned a {type(made).__name__} for a {kind.__name__}.",
+            f"a `curenu.erasure.{kind.__name__}`, as `curenu.erasure.Method` says.",
+        )
+    return made

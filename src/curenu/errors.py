@@ -17,6 +17,7 @@ __all__ = [
     "SourceNotTrusted",
     "Suspicious",
     "UnsupportedModel",
+    "UserCodeFailed",
 ]
 
 
@@ -41,6 +42,10 @@ class BadRequest(CurenuError, ValueError):
 
 class UnsupportedModel(CurenuError, TypeError):
     """The model or loss lacks what the method needs: change the model or the method."""
+
+
+class UserCodeFailed(CurenuError, RuntimeError):
+    """A loss, data set, model or callback of the caller's failed: mend it; `__cause__` says how."""
 
 
 class NotDeterministic(CurenuError, RuntimeError):

@@ -10,15 +10,23 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from curenu.budgets import DATA_MEMORY
-from curenu.checks import check_curvature, positions_of, size_of
+from curenu.checks import check_callables, check_curvature
 from curenu.cost import Cost
-from curenu.data import Collate, check_every_place, positions_within
-from curenu.data.loader import opened
+from curenu.data import Collate, joined
 from curenu.distributed import require_same
-from curenu.erasure import Certificate, Erasure, ErasureProblem, Guarantee, Method, StepRecord
+from curenu.erasure import (
+    Certificate,
+    Erasure,
+    ErasureProblem,
+    Guarantee,
+    Method,
+    Plan,
+    StepRecord,
+    made_by,
+)
 from curenu.errors import BadRequest, IllPosed, RunBroken
 from curenu.losses import Loss, Reduction
 from curenu.methods import Unlearning, resolve_method
@@ -30,7 +38,9 @@ from curenu.own_model import (
 )
 from curenu.parameters import ParameterSpace, Selection
 from curenu.risks import EmpiricalRisk, TrainingTime, require_same_problem
+from curenu.settings import Seed, fitted
 from curenu.status import Status, share_advice
+from curenu.user_code import calling
 
 __all__ = ["Unlearned", "erase", "unlearn"]
 
@@ -164,9 +174,9 @@ def unlearn(
     anything is computed if the request, the data, the loss or the model does not allow it.
     """
     chosen = resolve_method(method)
-    _check_types(training, seed, weight_decay)
-    dataset, positions, collate, told = _joined(dataset, forget, collate, ids)
-    check_every_place(dataset, positions, ids)
+    _check_arguments(training, retrain=retrain, on_step=on_step, collate=collate)
+    seed = fitted("seed", seed, Seed)
+    dataset, positions, collate, told = joined(dataset, forget, collate, ids)
     settings: dict[str, Any] = {
         "weight_decay": weight_decay, "only": only, "micro_batch_size": micro_batch_size,
         "product_dtype": product_dtype, "reduction": reduction, "collate": collate,
@@ -202,7 +212,7 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         problem.start, problem.retain, problem.forget, _without_addresses(method), seed
     )
     generator = torch.Generator().manual_seed(seed)
-    kind = method.plan(problem).curvature
+    kind = made_by(method, Plan, method.plan(problem)).curvature
     if kind is not None:
         # a large model is given few examples at a time for want of memory
         few = problem.retain.sample(min(32, problem.retain.source.micro_batch_size), generator)
@@ -215,7 +225,8 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         if not product.any() or not product.isfinite().all():
             check_curvature(few.gradient(problem.start), product)
     with problem.retain.source.arithmetic():  # of solvers and metrics as well
-        erasure = method(problem, generator=generator)
+        erasure = made_by(method, Erasure, method(problem, generator=generator))
+    problem.retain.parameters.check(erasure.theta)
     if not erasure.theta.isfinite().all():
         raise IllPosed(
             f"{type(method).__name__} ended in NaN or Inf.",
@@ -266,47 +277,30 @@ def _in_own_type(erasure: Erasure, problem: ErasureProblem) -> Erasure:
     return replace(erasure, status=status, notes=(*erasure.notes, note))
 
 
-def _joined(
-    retain: Any, forget: Any, collate: Collate | None, ids: Sequence[Hashable] | None
-) -> tuple[Any, list[int], Collate | None, tuple[str, ...]]:
-    """One data set, the positions of what goes, how items collate, and what to say of it.
-
-    Two data sets become one; of a forget set that is a part of the other, its positions there:
-    `ids` are names, which positions are not looked up in.
-    """
-    if not isinstance(forget, Dataset | DataLoader):
-        return retain, positions_of(forget, size_of(retain), ids=ids), collate, ()
-    parts = []
-    for part in (retain, forget):
-        if isinstance(part, DataLoader):
-            part, collate, _ = opened(part, collate)
-        parts.append(part)
-    kept, gone = map(size_of, parts)
-    within = positions_within(parts[1], parts[0])
-    if within is not None:
-        note = f"the forget set is {gone} examples of the {kept} given: the others are retained"
-        return retain, positions_of(within, kept), collate, (note,)
-    whole = ConcatDataset(parts)
-    return whole, positions_of(range(kept, kept + gone), len(whole)), collate, ()
-
-
-def _check_types(training: object, seed: object, weight_decay: object) -> None:
-    """Raise `BadRequest` for arguments of a kind that nothing could be made of."""
+def _check_arguments(training: object, **functions: object) -> None:
+    """Raise `BadRequest` for a training time that is none, or what cannot be called."""
+    check_callables(**functions)
     if not isinstance(training, TrainingTime):
         number = isinstance(training, int | float)
         raise BadRequest(
             f"training={training!r}.",
             f"`curenu.TrainingTime({training})`." if number else "a `curenu.TrainingTime`.",
         )
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise BadRequest(f"seed={seed!r}.", "a whole number.")
-    if isinstance(weight_decay, bool) or not isinstance(weight_decay, int | float):
-        raise BadRequest(f"weight_decay={weight_decay!r}.", "the number that training used.")
 
 
 def _retrained(retrain: Retrain, retain: EmpiricalRisk, generator: torch.Generator) -> Tensor:
     seed = int(torch.randint(2**31, (), generator=generator))
-    return retain.vector_of(retrain(retain.ids.tolist(), seed))
+    with calling("`retrain`"):
+        made: Any = retrain(retain.ids.tolist(), seed)
+    if not isinstance(made, nn.Module):
+        raise BadRequest(
+            f"`retrain` returned a {type(made).__name__}.",
+            "the trained model: a `torch.nn.Module`.",
+        )
+    theta = retain.vector_of(unwrapped(made))
+    if not theta.isfinite().all():
+        raise IllPosed("`retrain` returned a model with NaN or Inf in it.", "mending its training.")
+    return theta
 
 
 def _without_addresses(method: Method) -> str:

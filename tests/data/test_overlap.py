@@ -85,7 +85,7 @@ def test_a_subset_of_the_data_erases_as_its_positions_do() -> None:
         ({"training": "long"}, r"a `curenu\.TrainingTime`"),
         ({"seed": "x"}, "a whole number"),
         ({"seed": True}, "a whole number"),
-        ({"weight_decay": "a"}, "the number that training used"),
+        ({"weight_decay": "a"}, "zero or a positive number"),
     ],
 )
 def test_arguments_of_another_kind_name_what_to_give(arguments: dict, remedy: str) -> None:

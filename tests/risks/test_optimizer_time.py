@@ -164,11 +164,15 @@ def test_what_is_not_known_is_refused_with_its_remedy(optimizer: Optimizer, reme
     ("schedule", "settings", "remedy"),
     [
         (None, {}, "steps=None"),
+        (None, {"steps": "a"}, "steps='a'"),
+        (None, {"steps": 1.5}, "steps=1.5"),
+        (["a"], {}, "a rate of schedule='a'"),
+        ("cosine", {"steps": 3}, "schedule='cosine'"),
         (None, {"steps": 0}, "steps=0"),
         (None, {"steps": 3, "steps_per_rate": 0}, "steps_per_rate=0"),
         ([0.1, 0.1], {"steps": 3}, "2 rates for 3"),
-        ([0.1, -0.1], {}, "0 or more"),
-        ([0.1, math.nan], {}, "0 or more"),
+        ([0.1, -0.1], {}, "a rate of schedule=-0.1"),
+        ([0.1, math.nan], {}, "a rate of schedule=nan"),
         ([], {}, "steps=0"),
     ],
 )

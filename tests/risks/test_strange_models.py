@@ -193,7 +193,7 @@ def errors(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def test_a_loss_without_a_derivative_is_refused() -> None:
-    with pytest.raises(BadRequest, match="no derivative by the model's outputs"):
+    with pytest.raises(UnsupportedModel, match="does not depend on the model's outputs"):
         EmpiricalRisk(net(), rows(), errors)
 
 

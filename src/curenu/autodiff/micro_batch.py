@@ -14,7 +14,8 @@ from torch.func import jvp, vmap
 
 from curenu.autodiff.pieces import Pieces
 from curenu.autodiff.switches import forward_mode
-from curenu.errors import UnsupportedModel
+from curenu.errors import UnsupportedModel, UserCodeFailed
+from curenu.user_code import said
 
 __all__ = [
     "Differentiated",
@@ -214,8 +215,12 @@ def _derivatives() -> Iterator[None]:
     """What automatic differentiation cannot do becomes an error that says so."""
     try:
         yield
-    except (RuntimeError, NotImplementedError) as error:
-        raise _once(str(error).splitlines()[0]) from error
+    except UserCodeFailed as error:  # of torch's own, where an operation has no derivative
+        if not isinstance(error.__cause__, RuntimeError):
+            raise
+        raise _once(said(error.__cause__)) from error
+    except RuntimeError as error:
+        raise _once(said(error)) from error
 
 
 def _once(reason: str) -> UnsupportedModel:

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from curenu.errors import BadRequest, MissingData
 from curenu.parameters import ParameterSpace
+from curenu.settings import Positive, Settings
 
 __all__ = ["Checkpoint", "spans"]
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Settings):
     """The weights at training time `time` (Σ rate / (1 − momentum) until then).
 
     `weights` are tensors by the model's own names, or a safetensors file of them; `digest` is
@@ -27,13 +28,9 @@ class Checkpoint:
     not needed: those of the last model are used.
     """
 
-    time: float
+    time: Positive
     weights: Mapping[str, Tensor] | Path = field(repr=False)
     digest: str | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.time < float("inf"):
-            raise BadRequest(f"A checkpoint at time {self.time}.", "a positive, finite time.")
 
     def vector(self, space: ParameterSpace) -> Tensor:
         """What moves, as a vector `[d]`.

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from curenu.cost import Cost, Meter
 from curenu.cubic.model import Budget, CubicModel, CubicStep
-from curenu.errors import BadRequest, NotConverged
+from curenu.errors import NotConverged
 from curenu.operators import extreme_eigenvalues, inner, length, random_direction
+from curenu.settings import NotNegative, Positive, Settings, ZeroOrMore
 from curenu.status import Status
 
 __all__ = ["DescentFactorisation", "DescentSolver"]
@@ -23,7 +24,7 @@ _SLACK = 1e-5  # relative rise of m that is rounding, in float32 as well
 
 
 @dataclass(frozen=True)
-class DescentSolver:
+class DescentSolver(Settings):
     """Gradient descent on the cubic model from the Cauchy point, as in StoCuReNU.
 
     s_0 = −R_c g/|g|,  R_c = −a + √(a² + 2|g|/M),  a = g·Hg/(M|g|²),
@@ -41,17 +42,9 @@ class DescentSolver:
     step, 2019, section 2.3 of `docs/theory.md`; differs in: the best step, not the last.
     """
 
-    iterations: int = 10
-    step_size: float | Literal["auto"] = "auto"
-    perturbation: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.iterations < 0:
-            raise BadRequest(f"iterations is {self.iterations}.", "0 or more.")
-        if self.step_size != "auto" and not 0.0 < self.step_size < math.inf:
-            raise BadRequest(f"step_size is {self.step_size}.", 'a positive number or "auto".')
-        if not 0.0 <= self.perturbation < math.inf:
-            raise BadRequest(f"perturbation is {self.perturbation}.", "0 or a positive number.")
+    iterations: ZeroOrMore = 10
+    step_size: Positive | Literal["auto"] = "auto"
+    perturbation: NotNegative = 0.0
 
     def budget(self, dimension: int) -> Budget:
         """Cauchy start, iterations, a last look, and the norm estimate for "auto"."""

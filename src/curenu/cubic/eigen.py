@@ -15,6 +15,7 @@ from curenu.budgets import DENSE_MEMORY
 from curenu.cost import Cost, Meter
 from curenu.cubic.model import Budget, CubicModel, CubicStep
 from curenu.operators import dense_symmetric, length
+from curenu.settings import Bytes, Settings
 from curenu.status import Status
 
 __all__ = ["DiagonalSolution", "EigenFactorisation", "EigenSolver", "solve_diagonal"]
@@ -79,7 +80,7 @@ class EigenFactorisation:
 
 
 @dataclass(frozen=True)
-class EigenSolver:
+class EigenSolver(Settings):
     """Global minimiser of any cubic model whose matrix fits in memory.
 
     (H + γI) s = −g, γ = (M/2)|s|, H + γI ⪰ 0: equations (2) and (4) of `docs/theory.md`.
@@ -91,7 +92,7 @@ class EigenSolver:
     `BadRequest` for a matrix that is not symmetric.
     """
 
-    memory_budget: int = DENSE_MEMORY
+    memory_budget: Bytes = DENSE_MEMORY
 
     def budget(self, dimension: int) -> Budget:
         """d products if the curvature is an operator; matrix, vectors and workspace."""

@@ -15,7 +15,6 @@ from curenu.cost import Cost, Meter
 from curenu.cubic.eigen import solve_diagonal
 from curenu.cubic.model import Budget, CubicModel, CubicStep
 from curenu.distributed import summed
-from curenu.errors import BadRequest
 from curenu.operators import (
     ComplementSpace,
     Curvature,
@@ -27,6 +26,7 @@ from curenu.operators import (
     length,
     random_direction,
 )
+from curenu.settings import Bytes, Count, NotNegative, Settings, ZeroOrMore
 from curenu.status import Status
 
 __all__ = ["LanczosFactorisation", "LanczosSolver"]
@@ -101,7 +101,7 @@ class LanczosFactorisation:
 
 
 @dataclass(frozen=True)
-class LanczosSolver:
+class LanczosSolver(Settings):
     """Minimiser of a cubic model over the Krylov space of g: products only.
 
     y minimises |g| e_1·y + ½ y·T_k y + (M/6)|y|³ and s = Q_k y. Stops when the residual
@@ -130,19 +130,11 @@ class LanczosSolver:
     section 6; differs in: the second block, the two passes.
     """
 
-    max_products: int = 20
-    tolerance: float = 0.1
-    memory_budget: int | None = None
-    hidden_products: int | None = None
+    max_products: Count = 20
+    tolerance: NotNegative = 0.1
+    memory_budget: Bytes | None = None
+    hidden_products: ZeroOrMore | None = None
     dense: bool = False
-
-    def __post_init__(self) -> None:
-        if self.max_products < 1:
-            raise BadRequest(f"max_products is {self.max_products}.", "at least 1.")
-        if not 0.0 <= self.tolerance < float("inf"):
-            raise BadRequest(f"tolerance is {self.tolerance}.", "0 or a positive number.")
-        if self._most_hidden() < 0:
-            raise BadRequest(f"hidden_products is {self.hidden_products}.", "None, 0 or more.")
 
     def budget(self, dimension: int) -> Budget:
         """The worst of float32 and float64: products twice, or a basis of k + 1 vectors."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from curenu.data.batch import Batch
 from curenu.data.leaves import byte_count, independent, leaves_of, mapped
 from curenu.data.loader import opened
 from curenu.errors import BadRequest
+from curenu.user_code import among, calling, said
 
 __all__ = ["Collate", "Examples"]
 
@@ -78,7 +80,7 @@ class Examples:
         if self._whole is not None:
             content: Any = tuple(tensor[ids.to(tensor.device)] for tensor in self._whole)
         else:
-            content = self._collated(self._items(ids.tolist(), fresh))
+            content = self._collated(self._items(ids.tolist(), fresh), ids)
         weights = None if self.weights is None else self.weights[ids.to(self.weights.device)]
         return Batch(ids, mapped(content, self._moved), weights)
 
@@ -115,17 +117,39 @@ class Examples:
     def _read(self, places: list[int]) -> list[Any]:
         self.reads += len(places)
         many = getattr(self._dataset, "__getitems__", None)
-        try:
-            items = many(places) if many else [independent(self._dataset[p]) for p in places]
-        except (IndexError, KeyError, StopIteration) as error:
+        if many is None:
+            return [self._item(place) for place in places]
+        with self._reading(places):
+            items = many(places)
+            if isinstance(items, Mapping):  # columns of rows, as Hugging Face data sets give them
+                rows = range(len(places))
+                items = [{key: column[i] for key, column in items.items()} for i in rows]
+            items = list(items)
+        if len(items) != len(places):
             raise BadRequest(
-                f"The data set says it has {self.size} examples and has none at some of "
-                f"{places[0]} to {places[-1]}: {type(error).__name__}: {error}.",
-                "a `__len__` that says how many items there are.",
-            ) from error
-        if isinstance(items, Mapping):  # columns of rows, as Hugging Face data sets give them
-            items = [{key: column[i] for key, column in items.items()} for i in range(len(places))]
-        return list(items)
+                f"`__getitems__` of the data set gives {len(items)} items for {len(places)} "
+                "positions.",
+                "one item for each, or a data set without it.",
+            )
+        return items
+
+    def _item(self, place: int) -> Any:
+        with self._reading([place]):
+            return independent(self._dataset[place])
+
+    @contextmanager
+    def _reading(self, places: list[int]) -> Iterator[None]:
+        """Around a call of the data set."""
+        with calling("The data set", places):
+            try:
+                yield
+            except (IndexError, KeyError, StopIteration) as error:
+                raise BadRequest(
+                    f"The data set says it has {self.size} examples and fails at "
+                    f"{among(places)}: {said(error)}",
+                    "a `__len__` that says how many items there are, and a `__getitem__` that "
+                    "gives each of them.",
+                ) from error
 
     def _worked(self, places: list[int]) -> Iterable[Any]:
         self.reads += len(places)
@@ -135,7 +159,8 @@ class Examples:
             collate_fn=list,
             num_workers=self._workers,
         )
-        return [item for items in loader for item in items]
+        with calling("The data set, in a worker of its loader,"):
+            return [item for items in loader for item in items]
 
     def _keep(self, place: int, item: Any) -> None:
         size = byte_count(item)
@@ -143,15 +168,15 @@ class Examples:
             self._kept[place] = independent(item)
             self._left -= size
 
-    def _collated(self, items: list[Any]) -> Any:
+    def _collated(self, items: list[Any], ids: Tensor) -> Any:
         if self._collate is not None:
-            return self._collate(items)
+            with calling("`collate`", ids):
+                return self._collate(items)
         try:
             return default_collate([_as_tensors(item) for item in items])
         except (TypeError, RuntimeError, ValueError, KeyError, AttributeError) as error:
             raise BadRequest(
-                f"Items of type {type(items[0]).__name__} do not make a batch: "
-                f"{str(error).splitlines()[0]}",
+                f"Items of type {_kinds(items, ids)} do not make a batch: {said(error)}",
                 "`collate=`, a function of a list of items: the one of the training's loader.",
             ) from error
 
@@ -180,6 +205,14 @@ def _checked(
         raise BadRequest("A weight is negative, NaN or Inf.", "weights of 0 or more.")
     mean = made.detach().double().mean()
     return (made.detach() / mean).to(made) if mean > 0 else made.detach()
+
+
+def _kinds(items: list[Any], ids: Tensor) -> str:
+    """What the items are; where they differ, the first that is another than the one before it."""
+    kinds = [type(item).__name__ for item in items]
+    places = zip(ids.tolist(), kinds, strict=True)
+    other = next(((place, kind) for place, kind in places if kind != kinds[0]), None)
+    return kinds[0] if other is None else f"{kinds[0]}, and {other[1]} at {other[0]},"
 
 
 def _as_tensors(item: Any) -> Any:

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 
-from curenu.checks import size_of
+from curenu.checks import positions_of, size_of
+from curenu.data.loader import Collate, opened
 from curenu.errors import BadRequest
 
-__all__ = ["check_every_place", "positions_within"]
+__all__ = ["check_every_place", "joined", "positions_within"]
 
 Origin = tuple[int, int]
 """The innermost data set that an example is of, by its address, and its place there."""
@@ -41,6 +42,32 @@ def positions_within(part: Any, whole: Any) -> list[int] | None:
             "a retain set without them, or positions in the whole data set.",
         )
     return inside or None
+
+
+def joined(
+    retain: Any, forget: Any, collate: Collate | None, ids: Sequence[Hashable] | None
+) -> tuple[Any, list[int], Collate | None, tuple[str, ...]]:
+    """One data set, the positions of what goes, how items collate, and what to say of it.
+
+    Two data sets become one; of a forget set that is a part of the other, its positions there:
+    `ids` are names, which positions are not looked up in.
+    """
+    if not isinstance(forget, Dataset | DataLoader):
+        positions = positions_of(forget, size_of(retain), ids=ids)
+        check_every_place(retain, positions, ids)
+        return retain, positions, collate, ()
+    parts = []
+    for part in (retain, forget):
+        if isinstance(part, DataLoader):
+            part, collate, _ = opened(part, collate)
+        parts.append(part)
+    kept, gone = map(size_of, parts)
+    within = positions_within(parts[1], parts[0])
+    if within is not None:
+        note = f"the forget set is {gone} examples of the {kept} given: the others are retained"
+        return retain, positions_of(within, kept), collate, (note,)
+    whole = ConcatDataset(parts)
+    return whole, positions_of(range(kept, kept + gone), len(whole)), collate, ()
 
 
 def check_every_place(

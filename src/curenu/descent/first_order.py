@@ -10,15 +10,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from curenu.errors import BadRequest, IllPosed
+from curenu.errors import IllPosed
 from curenu.risks import EmpiricalRisk
 
 __all__ = [
     "Optimizer",
     "Sloped",
     "adam",
-    "check_momentum",
-    "check_schedule",
     "follow",
     "gradient_at",
     "momentum",
@@ -92,21 +90,6 @@ def paired(
 def paired_size(first: EmpiricalRisk, second: EmpiricalRisk, size: int) -> int:
     """The most examples that one epoch of `paired` holds."""
     return first.size + math.ceil(first.size / size) * min(size, second.size)
-
-
-def check_schedule(learning_rate: float, epochs: float, batch_size: int) -> None:
-    """Raise `BadRequest` for a schedule that cannot be meant."""
-    if not 0 < learning_rate < math.inf or not epochs > 0 or batch_size < 1:
-        raise BadRequest(
-            f"learning_rate={learning_rate}, epochs={epochs}, batch_size={batch_size}.",
-            "a positive learning rate and number of epochs, 1 or more examples a batch.",
-        )
-
-
-def check_momentum(share: float) -> None:
-    """Raise `BadRequest` for a momentum outside [0, 1)."""
-    if not 0 <= share < 1:
-        raise BadRequest(f"momentum={share}.", "a number in [0, 1).")
 
 
 def gradient_at(objective: Sloped, theta: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ Language Model Pre-training" (ICLR 2024).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from curenu.descent.first_order import Sloped, gradient_at
-from curenu.errors import BadRequest, IllPosed
+from curenu.errors import IllPosed
 
 __all__ = ["Sophia"]
 
@@ -36,16 +35,6 @@ class Sophia:
     rho: float = 0.04
     decay: float = 0.1
     every: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < math.inf or not 0 < self.rho < math.inf:
-            raise BadRequest(f"rate={self.rate}, rho={self.rho}.", "positive numbers.")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise BadRequest(f"betas={self.betas}.", "two numbers in [0, 1).")
-        if not 0 <= self.decay < math.inf or self.every < 1:
-            raise BadRequest(
-                f"decay={self.decay}, every={self.every}.", "0 or more, and 1 or more."
-            )
 
     def follow(
         self,

@@ -3,7 +3,7 @@
 from curenu.losses.binary import BinaryCrossEntropy
 from curenu.losses.classes import CrossEntropy
 from curenu.losses.form import Form, Reduction
-from curenu.losses.function import FunctionOfModel, FunctionOfOutputs
+from curenu.losses.function import FunctionOfModel, FunctionOfOutputs, checked_loss
 from curenu.losses.recognise import LOSSES, Loss, form_of, is_log_likelihood
 from curenu.losses.tokens import TokenCrossEntropy, Tokens
 from curenu.losses.values import Huber, SquaredError
@@ -21,6 +21,7 @@ __all__ = [
     "SquaredError",
     "TokenCrossEntropy",
     "Tokens",
+    "checked_loss",
     "form_of",
     "is_log_likelihood",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from curenu.errors import BadRequest, UnsupportedModel
 from curenu.losses.form import Form, weighted
 
-__all__ = ["FunctionOfModel", "FunctionOfOutputs"]
+__all__ = ["FunctionOfModel", "FunctionOfOutputs", "checked_loss"]
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,7 @@ class FunctionOfOutputs(Form):
 
     def given(self, outputs: Any, targets: Any) -> Tensor:
         """What the function returns."""
-        loss = self.function(outputs, targets)
-        if not isinstance(loss, Tensor):
-            raise BadRequest(f"The loss returned a {type(loss).__name__}.", "a tensor: [], or [b].")
-        return loss
+        return checked_loss(self.function(outputs, targets))
 
     def each(self, outputs: Tensor, targets: Any) -> Tensor:
         loss = self.given(outputs, targets)
@@ -65,8 +62,29 @@ class FunctionOfModel(Form):
         return _summed(loss, self.reduction, size, weights)
 
 
+def checked_loss(loss: Any) -> Tensor:
+    """What a user's function returned, if it is real numbers; `BadRequest` if not."""
+    if not isinstance(loss, Tensor):
+        raise BadRequest(f"The loss returned a {type(loss).__name__}.", "a tensor: [], or [b].")
+    if not loss.is_floating_point():
+        raise BadRequest(
+            f"The loss returned a tensor of {loss.dtype}.", "real numbers: a floating-point tensor."
+        )
+    return loss
+
+
 def _summed(loss: Tensor, reduction: Any, size: int, weights: Tensor | None) -> Tensor:
     """Σ w_i l_i over `size` examples, `[]`, from what a user's function returned."""
+    if loss.ndim and loss.shape != (size,):
+        raise BadRequest(
+            f"The loss of {size} examples has shape {list(loss.shape)}.",
+            "a scalar, or one value per example, whatever the batch.",
+        )
+    if loss.ndim == 0 and reduction == "none" and size > 1:
+        raise BadRequest(
+            f"The loss of {size} examples is one number, and it was one an example before.",
+            "a loss that returns the same kind for every batch.",
+        )
     if weights is not None:
         if loss.ndim != 1:
             raise UnsupportedModel(

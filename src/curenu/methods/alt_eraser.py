@@ -9,23 +9,23 @@ square and a table enters linearly); the step is the exact one within the Krylov
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest, UnsupportedModel
+from curenu.errors import UnsupportedModel
 from curenu.linear import damped_solve
 from curenu.operators import Block, length
+from curenu.settings import Count, NotNegative, Settings
 from curenu.status import Status
 
 __all__ = ["AltEraser"]
 
 
 @dataclass(frozen=True)
-class AltEraser:
+class AltEraser(Settings):
     """theta_S ← theta_S − (G_SS + damping I)^{-1} g_S for S the users, then the items.
 
     So `alternations` times, on the retain objective; g and G are of where the block before left
@@ -39,16 +39,9 @@ class AltEraser:
 
     users: str = "person*"
     items: str = "film*"
-    alternations: int = 2
-    max_products: int = 20
-    damping: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.damping < math.inf:
-            raise BadRequest(f"damping={self.damping}.", "zero or a positive number.")
-        for name in ("alternations", "max_products"):
-            if getattr(self, name) < 1:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "1 or more.")
+    alternations: Count = 2
+    max_products: Count = 20
+    damping: NotNegative = 1e-4
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """A gradient and the products of a solve for every block of every alternation."""

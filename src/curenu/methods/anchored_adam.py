@@ -7,26 +7,24 @@ from dataclasses import dataclass
 import torch
 
 from curenu.descent.anchored_descent import descend, descent_plan
-from curenu.descent.first_order import adam, check_schedule
+from curenu.descent.first_order import adam
 from curenu.erasure import Erasure, ErasureProblem, Plan
+from curenu.settings import Count, Positive, Settings
 
 __all__ = ["AnchoredAdam"]
 
 
 @dataclass(frozen=True)
-class AnchoredAdam:
+class AnchoredAdam(Settings):
     """Adam on the anchored objective, learning rate falling linearly to zero.
 
     Rate and epochs must be chosen. Source: Kingma and Ba, Adam, 2015; equation (5)
     of `docs/theory.md`. Raises `IllPosed` when it diverges.
     """
 
-    learning_rate: float = 1e-4
-    epochs: float = 1.0
-    batch_size: int = 128
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
+    learning_rate: Positive = 1e-4
+    epochs: Positive = 1.0
+    batch_size: Count = 128
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """The whole schedule."""

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 
 from curenu.descent.anchored_descent import descend, descent_plan
-from curenu.descent.first_order import check_momentum, check_schedule, momentum
+from curenu.descent.first_order import momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
+from curenu.settings import BelowOne, Count, Positive, Settings
 
 __all__ = ["AnchoredSGD"]
 
 
 @dataclass(frozen=True)
-class AnchoredSGD:
+class AnchoredSGD(Settings):
     """Momentum descent on the anchored objective, learning rate falling linearly to zero.
 
     v ← momentum v + g_B, theta ← theta − rate v, with g_B its gradient on a fresh sample B.
@@ -22,14 +23,10 @@ class AnchoredSGD:
     of `docs/theory.md`. Raises `IllPosed` when it diverges.
     """
 
-    learning_rate: float = 0.1
-    epochs: float = 1.0
-    batch_size: int = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        check_momentum(self.momentum)
+    learning_rate: Positive = 0.1
+    epochs: Positive = 1.0
+    batch_size: Count = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """The whole schedule."""

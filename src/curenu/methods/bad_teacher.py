@@ -15,17 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from curenu.descent.first_order import adam, check_schedule, follow
+from curenu.descent.first_order import adam, follow
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.risks import Anchor, EmpiricalRisk, distilled, mixed_batches, need_classes
+from curenu.settings import Count, Positive, Settings, Share
 from curenu.status import Status
 
 __all__ = ["BadTeacher"]
 
 
 @dataclass(frozen=True)
-class BadTeacher:
+class BadTeacher(Settings):
     """Adam on KL(bad ‖ p_theta) over D_f and KL(p_theta0 ‖ p_theta) over a part of D_r.
 
     A batch of both has the mean of its examples' divergences, and the weight decay of the
@@ -36,15 +36,10 @@ class BadTeacher:
     diverges.
     """
 
-    learning_rate: float = 1e-4
-    epochs: int = 1
-    batch_size: int = 128
-    retain_share: float = 0.3
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        if not 0 < self.retain_share <= 1:
-            raise BadRequest(f"retain_share={self.retain_share}.", "a number in (0, 1].")
+    learning_rate: Positive = 1e-4
+    epochs: Count = 1
+    batch_size: Count = 128
+    retain_share: Share = 0.3
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """`epochs` passes of the student and at most as many of the teachers, six vectors."""

@@ -11,7 +11,6 @@ network: they have damping .01, and the largest eigenvalue is far above.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -23,13 +22,14 @@ from curenu.linear import lissa
 from curenu.newton.precision import precision_examples, precision_notes
 from curenu.operators import Recurrence, extreme_eigenvalues, length
 from curenu.risks import Linearised
+from curenu.settings import Count, InsideOne, NotNegative, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["ConstrainedNewton"]
 
 
 @dataclass(frozen=True)
-class ConstrainedNewton:
+class ConstrainedNewton(Settings):
     """theta0 − (H + damping I)⁻¹g, the inverse by a series, projected to |theta| ≤ C, plus noise.
 
     g and H are those of the retain objective, weight decay included. The inverse is the mean of
@@ -52,30 +52,17 @@ class ConstrainedNewton:
     Cost: `runs` · `recursions` products on a batch, one gradient and one product on D_r.
     """
 
-    runs: int = 10
-    recursions: int = 1000
-    scale: float = 1000.0
-    damping: float = 0.01
-    batch_size: int = 10
-    noise: float = 1e-3
-    norm_bound: float = 20.0
-    hessian_lipschitz: float | None = None
-    delta: float = 1e-5
-    norm_products: int = 10
+    runs: Count = 10
+    recursions: Count = 1000
+    scale: Positive = 1000.0
+    damping: NotNegative = 0.01
+    batch_size: Count = 10
+    noise: NotNegative = 1e-3
+    norm_bound: Positive = 20.0
+    hessian_lipschitz: NotNegative | None = None
+    delta: InsideOne = 1e-5
+    norm_products: Count = 10
     without_guarantee: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("runs", "recursions", "batch_size", "norm_products"):
-            if getattr(self, name) < 1:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "1 or more.")
-        for name in ("scale", "norm_bound"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "a positive number.")
-        for name in ("damping", "noise", "hessian_lipschitz"):
-            if not 0 <= (getattr(self, name) or 0.0) < math.inf:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "zero or a positive number.")
-        if not 0 < self.delta < 1:
-            raise BadRequest(f"delta={self.delta}.", "a number between 0 and 1.")
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """All products of the series, one gradient and one product, and those that measure |H|."""

@@ -21,12 +21,13 @@ from curenu.newton.adaptive import Penalty
 from curenu.newton.cubic_newton import CubicNewton
 from curenu.newton.target import Aim, Curvature, Preconditioner
 from curenu.newton.tuning import Tuning
+from curenu.settings import BelowOne, Bytes, Count, Settings, ZeroOrMore
 
 __all__ = ["CuReNU"]
 
 
 @dataclass(frozen=True)
-class CuReNU:
+class CuReNU(Settings):
     """Cubic Newton steps on all examples, to second-order stationarity.
 
     s = argmin g·s + ½ s·Hs + (M/6)|s|³, theta ← theta + s, with the full gradient g and
@@ -46,13 +47,14 @@ class CuReNU:
     penalty: Penalty = "auto"
     curvature: Curvature = "hessian"
     preconditioner: Preconditioner = "none"
-    max_steps: int = 4
-    tolerance: float = 1e-3
-    certificate_products: int = 10
-    memory_budget: int | None = None
+    max_steps: Count = 4
+    tolerance: BelowOne = 1e-3
+    certificate_products: ZeroOrMore = 10
+    memory_budget: Bytes | None = None
     tuning: Tuning = Tuning()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._loop()
 
     @classmethod

@@ -12,21 +12,22 @@ import torch
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.linear import damped_solve
 from curenu.newton.single_step import newton_plan, newton_step
+from curenu.settings import Count, NotNegative, Settings
 
 __all__ = ["DampedNewton"]
 
 
 @dataclass(frozen=True)
-class DampedNewton:
+class DampedNewton(Settings):
     """theta0 − (H + damping I)^{-1} g on the retain objective, gamma = `damping` by hand.
 
     `max_products` None decomposes the dense H; a number works in a Krylov space of that many
     products. `hvp_size` samples the examples of H. Nothing is clipped.
     """
 
-    damping: float = 0.1
-    max_products: int | None = None
-    hvp_size: int | None = None
+    damping: NotNegative = 0.1
+    max_products: Count | None = None
+    hvp_size: Count | None = None
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """One gradient, and the products of one solve."""

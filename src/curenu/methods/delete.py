@@ -12,17 +12,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
+from curenu.descent.first_order import follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import UnsupportedModel
 from curenu.risks import Anchor, combined, distilled, need_classes
+from curenu.settings import BelowOne, Count, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["DELETE"]
 
 
 @dataclass(frozen=True)
-class DELETE:
+class DELETE(Settings):
     """Momentum descent on KL(q ‖ p_theta) over D_f alone, q = p_theta0 without the true class.
 
     q is the softmax of the trained model's logits with the true class's at −∞. Made for the
@@ -33,14 +34,10 @@ class DELETE:
     classes or more, `IllPosed` when it diverges.
     """
 
-    learning_rate: float = 1e-4
-    epochs: int = 20
-    batch_size: int = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        check_momentum(self.momentum)
+    learning_rate: Positive = 1e-4
+    epochs: Count = 20
+    batch_size: Count = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """`epochs` passes over the forget set, at most as many forward, two vectors."""

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 
 import torch
 
-from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
+from curenu.descent.first_order import follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
+from curenu.settings import BelowOne, Count, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["FineTune"]
 
 
 @dataclass(frozen=True)
-class FineTune:
+class FineTune(Settings):
     """Stochastic gradient descent with momentum on the retain objective.
 
     v ← momentum v + g_B, theta ← theta − learning_rate v over shuffled batches B of D_r,
@@ -27,14 +28,10 @@ class FineTune:
     Raises `IllPosed` when it diverges.
     """
 
-    learning_rate: float = 0.01
-    epochs: int = 10
-    batch_size: int = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        check_momentum(self.momentum)
+    learning_rate: Positive = 0.01
+    epochs: Count = 10
+    batch_size: Count = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Exactly `epochs` passes over the retain set, two vectors."""

@@ -8,21 +8,21 @@ labels) and its small entries are damped relatively to their mean, not clipped a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest, IllPosed
+from curenu.errors import IllPosed
 from curenu.risks import squared_gradients
+from curenu.settings import Positive, Settings
 from curenu.status import Status
 
 __all__ = ["Fisher"]
 
 
 @dataclass(frozen=True)
-class Fisher:
+class Fisher(Settings):
     """theta0 + N(0, a (F_r + damping · mean(F_r))⁻¹), F_r the diagonal empirical Fisher.
 
     a is `noise`, in units of the loss: the noise raises the mean loss on D_r by about a/2 for
@@ -32,13 +32,8 @@ class Fisher:
     Raises `UnsupportedModel` for items that are mappings, `IllPosed` where F_r is zero.
     """
 
-    noise: float = 1e-6
-    damping: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name, value in (("noise", self.noise), ("damping", self.damping)):
-            if not 0 < value < math.inf:
-                raise BadRequest(f"{name}={value}.", "a positive number.")
+    noise: Positive = 1e-6
+    damping: Positive = 0.1
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """One pass over the retain set, three vectors beside gradients of single examples."""

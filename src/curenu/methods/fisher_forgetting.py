@@ -14,14 +14,15 @@ from dataclasses import dataclass
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.newton.fisher_step import check_fisher, fisher_plan, row_matrix
+from curenu.newton.fisher_step import fisher_plan, row_matrix
+from curenu.settings import Count, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["FisherForgetting"]
 
 
 @dataclass(frozen=True)
-class FisherForgetting:
+class FisherForgetting(Settings):
     """theta0 + N(0, noise · F^(−1/2)), F = damping I + (1/m) Σ g_i g_iᵀ over m examples of D_r.
 
     `noise` is √(mu sigma²) of the paper, whose draw is (mu sigma²)^(1/4) F^(−1/4) n. F is the
@@ -31,12 +32,9 @@ class FisherForgetting:
     naming the bytes, where they do not fit, and for items that are mappings.
     """
 
-    noise: float = 1e-5
-    damping: float = 0.01
-    sample_size: int = 1000
-
-    def __post_init__(self) -> None:
-        check_fisher(self.sample_size, noise=self.noise, damping=self.damping)
+    noise: Positive = 1e-5
+    damping: Positive = 0.01
+    sample_size: Count = 1000
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """A gradient of every sampled example, all kept."""

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.newton.fisher_step import check_fisher, fisher_plan, fisher_step
+from curenu.newton.fisher_step import fisher_plan, fisher_step
+from curenu.settings import Count, Positive, Settings
 
 __all__ = ["FisherRemoval"]
 
 
 @dataclass(frozen=True)
-class FisherRemoval:
+class FisherRemoval(Settings):
     """theta0 + `step_size` · F⁻¹ g_f, F = damping I + (1/m) Σ g_i g_iᵀ over m examples of D_r.
 
     g_f is the mean gradient of D_f, decay apart: the forget loss rises. F is the empirical Fisher
@@ -31,12 +32,9 @@ class FisherRemoval:
     `UnsupportedModel`, naming the bytes, where they do not fit, and for items that are mappings.
     """
 
-    step_size: float = 0.1
-    damping: float = 0.01
-    sample_size: int = 1000
-
-    def __post_init__(self) -> None:
-        check_fisher(self.sample_size, step_size=self.step_size, damping=self.damping)
+    step_size: Positive = 0.1
+    damping: Positive = 0.01
+    sample_size: Count = 1000
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """A gradient of every sampled example, all kept, and one of the forget set."""

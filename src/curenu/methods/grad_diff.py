@@ -8,22 +8,21 @@ rate is constant.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
-from curenu.descent.first_order import adam, check_schedule, follow, paired, paired_size
+from curenu.descent.first_order import adam, follow, paired, paired_size
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.risks import combined
+from curenu.settings import Count, NotNegative, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["GradDiff"]
 
 
 @dataclass(frozen=True)
-class GradDiff:
+class GradDiff(Settings):
     """Adam on w L_R − L_B over batches B of D_f, each beside a batch R of D_r.
 
     w is `retain_weight`. An epoch passes over D_f, with as many examples drawn from D_r.
@@ -31,15 +30,10 @@ class GradDiff:
     `IllPosed` when it diverges.
     """
 
-    retain_weight: float = 1.0
-    learning_rate: float = 1e-5
-    epochs: int = 5
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        if not 0 <= self.retain_weight < math.inf:
-            raise BadRequest(f"retain_weight={self.retain_weight}.", "zero or a positive number.")
+    retain_weight: NotNegative = 1.0
+    learning_rate: Positive = 1e-5
+    epochs: Count = 5
+    batch_size: Count = 32
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """`epochs` passes over pairs of batches, four vectors."""

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 
 import torch
 
-from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
+from curenu.descent.first_order import follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.risks import combined
+from curenu.settings import BelowOne, Count, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["GradientAscent"]
 
 
 @dataclass(frozen=True)
-class GradientAscent:
+class GradientAscent(Settings):
     """Stochastic gradient ascent with momentum on the loss of the forget set.
 
     v ← momentum v − ∇L_B + lambda theta, theta ← theta − learning_rate v over shuffled
@@ -28,14 +29,10 @@ class GradientAscent:
     `epochs` gradients of D_f. Raises `IllPosed` when it diverges.
     """
 
-    learning_rate: float = 1e-4
-    epochs: int = 5
-    batch_size: int = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        check_momentum(self.momentum)
+    learning_rate: Positive = 1e-4
+    epochs: Count = 5
+    batch_size: Count = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Exactly `epochs` passes over the forget set, two vectors."""

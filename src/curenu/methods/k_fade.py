@@ -16,17 +16,18 @@ import torch
 from torch import Tensor
 
 from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest, UnsupportedModel
+from curenu.errors import UnsupportedModel
 from curenu.operators import Metric, inner, kronecker_metric, length
 from curenu.operators.metric import DAMPING
 from curenu.risks import combined
+from curenu.settings import Count, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["KFADE"]
 
 
 @dataclass(frozen=True)
-class KFADE:
+class KFADE(Settings):
     """theta ← theta + `step_size` · (G_r + damping)⁻¹ ∇L_f, `steps` times.
 
     L_f is the mean loss of D_f, decay apart, and G_r the K-FAC approximation of the Gauss-Newton
@@ -41,18 +42,10 @@ class KFADE:
     eigenvectors. Raises `UnsupportedModel` where there are none, or they do not fit.
     """
 
-    step_size: float = 0.1
-    steps: int = 4
-    damping: float = DAMPING
-    sample_size: int = 1024
-
-    def __post_init__(self) -> None:
-        for name in ("step_size", "damping"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "a positive number.")
-        for name in ("steps", "sample_size"):
-            if getattr(self, name) < 1:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "1 or more.")
+    step_size: Positive = 0.1
+    steps: Count = 4
+    damping: Positive = DAMPING
+    sample_size: Count = 1024
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """A gradient of the forget set and the factors at every step."""

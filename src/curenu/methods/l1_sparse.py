@@ -7,23 +7,22 @@ one is here; batch-norm statistics stay as they are, as in every objective of th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from curenu.descent.first_order import Sloped, check_momentum, check_schedule, follow, momentum
+from curenu.descent.first_order import Sloped, follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
+from curenu.settings import BelowOne, Count, NotNegative, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["L1Sparse"]
 
 
 @dataclass(frozen=True)
-class L1Sparse:
+class L1Sparse(Settings):
     """Descent on the retain objective + a·|theta|₁, a falling to zero over the epochs.
 
     v ← momentum v + g_B + a (1 − e/epochs) sign(theta), theta ← theta − learning_rate v, in
@@ -31,17 +30,11 @@ class L1Sparse:
     `epochs` gradients of D_r. Raises `IllPosed` when it diverges.
     """
 
-    sparsity: float = 5e-4
-    learning_rate: float = 0.01
-    epochs: int = 10
-    batch_size: int = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        check_momentum(self.momentum)
-        if not 0 <= self.sparsity < math.inf:
-            raise BadRequest(f"sparsity={self.sparsity}.", "zero or a positive number.")
+    sparsity: NotNegative = 5e-4
+    learning_rate: Positive = 0.01
+    epochs: Count = 10
+    batch_size: Count = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Exactly `epochs` passes over the retain set, three vectors."""

@@ -10,25 +10,25 @@ coefficient of Azadkia and Chatterjee on all perturbations, without the paper's 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest
 from curenu.linear import damped_solve
 from curenu.newton.dependence import select
 from curenu.operators import Block, length
 from curenu.risks import UnitResponses
+from curenu.settings import Count, Positive, Rule, Settings
 from curenu.status import Status
 
 __all__ = ["LCODEC"]
 
 
 @dataclass(frozen=True)
-class LCODEC:
+class LCODEC(Settings):
     """theta_S ← theta_S + (1/n_r) (H_SS + damping I)^{-1} ∇_S l_i, one example i after another.
 
     S holds the parameters of at most `max_units` units: those whose activations the loss of the
@@ -43,23 +43,12 @@ class LCODEC:
     linear or convolutional layers among what moves.
     """
 
-    max_units: int = 10
-    perturbations: int = 100
-    noise: float = 0.1
-    damping: float = 0.01
-    max_products: int = 50
-    hvp_size: int | None = 1000
-
-    def __post_init__(self) -> None:
-        for name in ("noise", "damping"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "a positive number.")
-        for name in ("max_units", "max_products", "hvp_size"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise BadRequest(f"{name}={count}.", "1 or more.")
-        if self.perturbations < 3:
-            raise BadRequest(f"perturbations={self.perturbations}.", "3 or more.")
+    max_units: Count = 10
+    perturbations: Annotated[int, Rule("a whole number of 3 or more", lambda x: x >= 3)] = 100
+    noise: Positive = 0.1
+    damping: Positive = 0.01
+    max_products: Count = 50
+    hvp_size: Count | None = 1000
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """For each example that goes: its perturbations, its gradient, the products of a solve."""

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.linear import low_rank_solve
 from curenu.newton.single_step import newton_plan, newton_step
+from curenu.settings import Count, NotNegative, Settings, Share
 
 __all__ = ["LowRankNewton"]
 
 
 @dataclass(frozen=True)
-class LowRankNewton:
+class LowRankNewton(Settings):
     """theta0 − H⁻¹g on the top k eigenvectors of H, −g/(λ_k + damping) on what is left of g.
 
     On the retain objective. k is the fewest that make `share` of Σ ½ (u_j·g)²/(λ_j + damping) over
@@ -33,16 +33,10 @@ class LowRankNewton:
     products. `hvp_size` samples the examples of H.
     """
 
-    share: float = 0.9
-    damping: float = 0.1
-    max_products: int | None = 50
-    hvp_size: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise BadRequest(f"share={self.share}.", "a share in (0, 1].")
-        if not 0 <= self.damping < float("inf"):
-            raise BadRequest(f"damping={self.damping}.", "zero or a positive number.")
+    share: Share = 0.9
+    damping: NotNegative = 0.1
+    max_products: Count | None = 50
+    hvp_size: Count | None = None
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """One gradient, and the products of one solve."""

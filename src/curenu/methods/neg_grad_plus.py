@@ -12,23 +12,21 @@ from dataclasses import dataclass
 import torch
 
 from curenu.descent.first_order import (
-    check_momentum,
-    check_schedule,
     follow,
     momentum,
     paired,
     paired_size,
 )
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.risks import combined
+from curenu.settings import BelowOne, Count, Positive, Settings, UpToOne
 from curenu.status import Status
 
 __all__ = ["NegGradPlus"]
 
 
 @dataclass(frozen=True)
-class NegGradPlus:
+class NegGradPlus(Settings):
     """Momentum descent on a L_R − (1 − a) L_B over batches R of D_r and B of D_f.
 
     a is `retain_weight`. An epoch passes over D_r; D_f is gone through again as often as it
@@ -36,17 +34,11 @@ class NegGradPlus:
     when it diverges.
     """
 
-    retain_weight: float = 0.95
-    learning_rate: float = 0.01
-    epochs: int = 10
-    batch_size: int = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        check_momentum(self.momentum)
-        if not 0 <= self.retain_weight <= 1:
-            raise BadRequest(f"retain_weight={self.retain_weight}.", "a number in [0, 1].")
+    retain_weight: UpToOne = 0.95
+    learning_rate: Positive = 0.01
+    epochs: Count = 10
+    batch_size: Count = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """`epochs` passes over pairs of batches, two vectors."""

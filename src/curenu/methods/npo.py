@@ -9,22 +9,21 @@ mean.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
-from curenu.descent.first_order import adam, check_schedule, follow, paired, paired_size
+from curenu.descent.first_order import adam, follow, paired, paired_size
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.risks import Anchor, combined, preference
+from curenu.settings import Count, NotNegative, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["NPO"]
 
 
 @dataclass(frozen=True)
-class NPO:
+class NPO(Settings):
     """Adam on −(2/b) mean log sigmoid(−b log(p_theta/p_theta0)) over D_f + w L over D_r.
 
     b is `inverse_temperature`, w `retain_weight`; b → 0 is GradDiff, and so is every first
@@ -35,20 +34,11 @@ class NPO:
     diverges.
     """
 
-    inverse_temperature: float = 0.1
-    retain_weight: float = 1.0
-    learning_rate: float = 1e-5
-    epochs: int = 10
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        if not 0 < self.inverse_temperature < math.inf:
-            raise BadRequest(
-                f"inverse_temperature={self.inverse_temperature}.", "a positive number."
-            )
-        if not 0 <= self.retain_weight < math.inf:
-            raise BadRequest(f"retain_weight={self.retain_weight}.", "zero or a positive number.")
+    inverse_temperature: Positive = 0.1
+    retain_weight: NotNegative = 1.0
+    learning_rate: Positive = 1e-5
+    epochs: Count = 10
+    batch_size: Count = 32
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """`epochs` passes over pairs, at most as many forward over D_f, four vectors."""

@@ -9,7 +9,6 @@ well (see `curenu.recollections`).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -18,13 +17,14 @@ from curenu.erasure import Constant, Erasure, ErasureProblem, Guarantee, Plan, S
 from curenu.errors import BadRequest
 from curenu.operators import length
 from curenu.recollections import Recollections
+from curenu.settings import InsideOne, NotNegative, Settings
 from curenu.status import Status
 
 __all__ = ["OnlineRemoval"]
 
 
 @dataclass(frozen=True)
-class OnlineRemoval:
+class OnlineRemoval(Settings):
     """theta0 + Σ a_i over D_f + N(0, `noise`² I), a_i the recollections of the training.
 
     `recollections` are those that `RecollectionRecorder` kept, or the file of them. Additive: two
@@ -40,17 +40,10 @@ class OnlineRemoval:
     """
 
     recollections: Recollections | str | None = None
-    noise: float = 0.0
-    distance: float | None = None
-    delta: float = 1e-5
+    noise: NotNegative = 0.0
+    distance: NotNegative | None = None
+    delta: InsideOne = 1e-5
     without_guarantee: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("noise", "distance"):
-            if not 0 <= (getattr(self, name) or 0.0) < math.inf:
-                raise BadRequest(f"{name}={getattr(self, name)}.", "zero or a positive number.")
-        if not 0 < self.delta < 1:
-            raise BadRequest(f"delta={self.delta}.", "a number between 0 and 1.")
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """No pass; the recollections, as many vectors as were tracked."""

@@ -19,13 +19,14 @@ from torch.utils.data import DataLoader
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest, CurenuError, IllPosed, UnsupportedModel
+from curenu.settings import Count, Settings
 from curenu.status import Status
 
 __all__ = ["PlainCallable"]
 
 
 @dataclass(frozen=True)
-class PlainCallable:
+class PlainCallable(Settings):
     """The parameters of function(net, retain_loader, forget_loader, validation_loader).
 
     `net` is a copy of the trained model in training mode; loaders give collated batches and
@@ -40,14 +41,13 @@ class PlainCallable:
     """
 
     function: Callable[[Any, Any, Any, Any], Any]
-    batch_size: int = 128
+    batch_size: Count = 128
     keep_statistics: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not callable(self.function):
             raise BadRequest(f"{self.function!r} cannot be called.", "a function.")
-        if self.batch_size < 1:
-            raise BadRequest(f"batch_size={self.batch_size}.", "1 or more.")
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Unknown here: the function's own, beside a copy of the network and its gradient."""

@@ -12,12 +12,13 @@ import torch
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.linear import pseudo_inverse_solve
 from curenu.newton.single_step import newton_plan, newton_step
+from curenu.settings import BelowOne, Count, Settings
 
 __all__ = ["PseudoInverseNewton"]
 
 
 @dataclass(frozen=True)
-class PseudoInverseNewton:
+class PseudoInverseNewton(Settings):
     """theta0 − H⁺ g on the retain objective, however far that is.
 
     Eigenvalues below `relative_cutoff` times the largest in size count as zero.
@@ -25,9 +26,9 @@ class PseudoInverseNewton:
     products. `hvp_size` samples the examples of H. Nothing is clipped.
     """
 
-    relative_cutoff: float = 1e-6
-    max_products: int | None = None
-    hvp_size: int | None = None
+    relative_cutoff: BelowOne = 1e-6
+    max_products: Count | None = None
+    hvp_size: Count | None = None
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """One gradient, and the products of one solve."""

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
+from curenu.descent.first_order import follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import UnsupportedModel
 from curenu.risks import WeightedSum, cross_entropy_to, mixed_batches, need_classes
+from curenu.settings import BelowOne, Count, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["RandomLabels", "random_classes", "relabelled"]
 
 
 @dataclass(frozen=True)
-class RandomLabels:
+class RandomLabels(Settings):
     """Momentum descent to the true labels of D_r and to random ones of D_f.
 
     Each forget example gets one label, uniform over all classes, the true one among them,
@@ -34,14 +35,10 @@ class RandomLabels:
     `IllPosed` when it diverges.
     """
 
-    learning_rate: float = 0.01
-    epochs: int = 10
-    batch_size: int = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        check_momentum(self.momentum)
+    learning_rate: Positive = 0.01
+    epochs: Count = 10
+    batch_size: Count = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """`epochs` passes over all the data, one forward over the forget set, two vectors."""

@@ -8,13 +8,14 @@ import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
+from curenu.settings import Settings
 from curenu.status import Status
 
 __all__ = ["Retrain"]
 
 
 @dataclass(frozen=True)
-class Retrain:
+class Retrain(Settings):
     """The training recipe on D_r from a new initialisation: what erasure is measured against.
 
     Raises `BadRequest` when the problem holds no training recipe.

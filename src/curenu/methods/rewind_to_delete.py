@@ -15,17 +15,18 @@ from dataclasses import dataclass
 import torch
 
 from curenu.checkpoints import Checkpoint
-from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
+from curenu.descent.first_order import follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
 from curenu.risks import EmpiricalRisk
+from curenu.settings import BelowOne, Count, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["RewindToDelete"]
 
 
 @dataclass(frozen=True)
-class RewindToDelete:
+class RewindToDelete(Settings):
     """theta_k of a recorded checkpoint, then K steps of descent on the retain objective.
 
     v ← momentum v + g_B, theta ← theta − learning_rate v over shuffled batches B of D_r, with
@@ -39,13 +40,9 @@ class RewindToDelete:
     """
 
     checkpoint: int = -1
-    learning_rate: float = 0.1
-    batch_size: int | None = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, 1, 1 if self.batch_size is None else self.batch_size)
-        check_momentum(self.momentum)
+    learning_rate: Positive = 0.1
+    batch_size: Count | None = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """A gradient of a batch for every step."""

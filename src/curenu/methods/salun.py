@@ -14,18 +14,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from curenu.descent.first_order import check_momentum, check_schedule, follow, momentum
+from curenu.descent.first_order import follow, momentum
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.methods.random_labels import random_classes, relabelled
 from curenu.risks import combined, need_classes
+from curenu.settings import BelowOne, Count, Positive, Settings, Share
 from curenu.status import Status
 
 __all__ = ["SalUn"]
 
 
 @dataclass(frozen=True)
-class SalUn:
+class SalUn(Settings):
     """Descent to false labels on D_f and true ones on D_r, through a mask of weights.
 
     The mask is the top `share` of |∇L_f(theta0)|, L_f the mean loss on D_f; every forget
@@ -37,17 +37,11 @@ class SalUn:
     diverges.
     """
 
-    share: float = 0.5
-    learning_rate: float = 0.013
-    epochs: int = 10
-    batch_size: int = 128
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        check_momentum(self.momentum)
-        if not 0 < self.share <= 1:
-            raise BadRequest(f"share={self.share}.", "a number in (0, 1].")
+    share: Share = 0.5
+    learning_rate: Positive = 0.013
+    epochs: Count = 10
+    batch_size: Count = 128
+    momentum: BelowOne = 0.9
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """`epochs` passes over all the data, two over the forget set, three vectors."""

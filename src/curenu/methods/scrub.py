@@ -8,7 +8,6 @@ statistics stay as they are. The rewinding variant SCRUB+R is not here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,17 +15,18 @@ import torch
 from torch import Tensor
 
 from curenu.data import Batch
-from curenu.descent.first_order import Sloped, adam, check_schedule, follow
+from curenu.descent.first_order import Sloped, adam, follow
 from curenu.erasure import Erasure, ErasureProblem, Plan
 from curenu.errors import BadRequest
 from curenu.risks import Anchor, combined, distilled, need_classes
+from curenu.settings import Count, NotNegative, Positive, Settings, ZeroOrMore
 from curenu.status import Status
 
 __all__ = ["SCRUB"]
 
 
 @dataclass(frozen=True)
-class SCRUB:
+class SCRUB(Settings):
     """Adam up KL(p_theta0 ‖ p_theta) on D_f, then down gamma L + a KL on D_r, by epochs.
 
     The teacher p_theta0 is fixed. Each of the first `max_epochs` epochs begins with the
@@ -39,23 +39,17 @@ class SCRUB:
     diverges.
     """
 
-    max_epochs: int = 3
-    epochs: int = 10
-    loss_weight: float = 1.0
-    divergence_weight: float = 0.5
-    learning_rate: float = 5e-4
-    batch_size: int = 128
+    max_epochs: ZeroOrMore = 3
+    epochs: Count = 10
+    loss_weight: NotNegative = 1.0
+    divergence_weight: NotNegative = 0.5
+    learning_rate: Positive = 5e-4
+    batch_size: Count = 128
 
     def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        if not 0 <= self.max_epochs <= self.epochs:
+        super().__post_init__()
+        if self.max_epochs > self.epochs:
             raise BadRequest(f"max_epochs={self.max_epochs}.", f"0 to epochs={self.epochs}.")
-        weights = (self.loss_weight, self.divergence_weight)
-        if not all(0 <= weight < math.inf for weight in weights):
-            raise BadRequest(
-                f"loss_weight={weights[0]}, divergence_weight={weights[1]}.",
-                "zero or positive numbers.",
-            )
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """All passes of the student and at most as many of the teacher, four vectors."""

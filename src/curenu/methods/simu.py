@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.methods.soul import SOUL
 from curenu.risks import Units, combined
+from curenu.settings import UpToOne
 from curenu.status import Status
 
 __all__ = ["SIMU"]
@@ -33,12 +33,7 @@ class SIMU(SOUL):
     Raises `UnsupportedModel` where nothing that moves is the weight of a linear layer.
     """
 
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.share <= 1:
-            raise BadRequest(f"share={self.share}.", "a number in [0, 1].")
+    share: UpToOne = 0.5
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Those of `SOUL`, one gradient of the forget set and the mask."""

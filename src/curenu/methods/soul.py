@@ -10,7 +10,6 @@ gradient that is descended on, which makes nearly every step a sign.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -18,18 +17,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from curenu.descent.first_order import check_schedule, paired, paired_size
+from curenu.descent.first_order import paired, paired_size
 from curenu.descent.sophia import Sophia
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.risks import Anchor, WeightedSum, combined, preference
+from curenu.settings import BelowOne, Count, NotNegative, Positive, Settings
 from curenu.status import Status
 
 __all__ = ["SOUL"]
 
 
 @dataclass(frozen=True)
-class SOUL:
+class SOUL(Settings):
     """Sophia on w L_R − L_B (`"grad-diff"`) or w L_R + NPO's loss of B (`"npo"`).
 
     B are batches of D_f, each beside a batch R of D_r, an epoch passes over D_f. w is
@@ -42,27 +41,15 @@ class SOUL:
     """
 
     forgetting: Literal["grad-diff", "npo"] = "grad-diff"
-    retain_weight: float = 1.0
-    inverse_temperature: float = 0.1
-    learning_rate: float = 5e-6
-    betas: tuple[float, float] = (0.9, 0.95)
-    rho: float = 0.04
-    decay: float = 0.1
-    every: int = 1
-    epochs: int = 5
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        check_schedule(self.learning_rate, self.epochs, self.batch_size)
-        if self.forgetting not in ("grad-diff", "npo"):
-            raise BadRequest(f"forgetting={self.forgetting!r}.", '"grad-diff" or "npo".')
-        if not 0 <= self.retain_weight < math.inf or not 0 < self.inverse_temperature < math.inf:
-            raise BadRequest(
-                f"retain_weight={self.retain_weight}, "
-                f"inverse_temperature={self.inverse_temperature}.",
-                "zero or more, and a positive number.",
-            )
-        self._rule()
+    retain_weight: NotNegative = 1.0
+    inverse_temperature: Positive = 0.1
+    learning_rate: Positive = 5e-6
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.95)
+    rho: Positive = 0.04
+    decay: NotNegative = 0.1
+    every: Count = 1
+    epochs: Count = 5
+    batch_size: Count = 32
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """`epochs` passes over pairs, twice where the curvature is taken; five vectors."""

@@ -8,21 +8,20 @@ the gradient of a batch's mean.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.risks import squared_gradients
+from curenu.settings import Positive, Settings
 from curenu.status import Status
 
 __all__ = ["SSD"]
 
 
 @dataclass(frozen=True)
-class SSD:
+class SSD(Settings):
     """theta ← theta · min(lambda I_D/I_f, 1) where I_f > alpha I_D; the rest stays.
 
     I is the diagonal empirical Fisher at theta0 over D_f and over D = D_r ∪ D_f; alpha is
@@ -33,13 +32,8 @@ class SSD:
     Raises `UnsupportedModel` for items that are mappings.
     """
 
-    selection: float = 10.0
-    dampening: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, value in (("selection", self.selection), ("dampening", self.dampening)):
-            if not 0 < value < math.inf:
-                raise BadRequest(f"{name}={value}.", "a positive number.")
+    selection: Positive = 10.0
+    dampening: Positive = 1.0
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """One pass over all the data, five vectors beside the gradients of single examples."""

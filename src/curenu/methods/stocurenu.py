@@ -19,17 +19,17 @@ import torch
 from curenu.budgets import Memory
 from curenu.cubic import CubicSolver, DescentSolver, LanczosSolver, resolve_solver
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.errors import BadRequest
 from curenu.newton.adaptive import Penalty
 from curenu.newton.cubic_newton import CubicNewton
 from curenu.newton.target import Aim, Curvature, Preconditioner
 from curenu.newton.tuning import Tuning
+from curenu.settings import BelowOne, Bytes, Count, Settings, ZeroOrMore
 
 __all__ = ["StoCuReNU"]
 
 
 @dataclass(frozen=True)
-class StoCuReNU:
+class StoCuReNU(Settings):
     """Cubic Newton steps on fresh samples, from products alone; no Hessian is ever stored.
 
     With `single_step` the anchored objective is first lowered by one step on a large sample, or
@@ -55,19 +55,18 @@ class StoCuReNU:
     penalty: Penalty = "auto"
     curvature: Curvature = "auto"
     preconditioner: Preconditioner = "auto"
-    sample_size: int = 1280
-    hvp_size: int | None = None
+    sample_size: Count = 1280
+    hvp_size: Count | None = None
     single_step: bool = True
-    max_steps: int = 7
-    average: float = 0.6
-    tolerance: float = 0.0
-    certificate_products: int = 0
-    memory_budget: int | None = None
+    max_steps: Count = 7
+    average: BelowOne = 0.6
+    tolerance: BelowOne = 0.0
+    certificate_products: ZeroOrMore = 0
+    memory_budget: Bytes | None = None
     tuning: Tuning = Tuning()
 
     def __post_init__(self) -> None:
-        if self.sample_size < 1 or (self.hvp_size is not None and self.hvp_size < 1):
-            raise BadRequest("A sample size below 1.", "sample_size and hvp_size of 1 or more.")
+        super().__post_init__()
         self._loop()
 
     @classmethod

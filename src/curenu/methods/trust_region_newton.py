@@ -9,26 +9,26 @@ gradient that is left are not built: this method promises nothing.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest
 from curenu.linear import RegionStep, region_model
 from curenu.newton.adaptive import measured
 from curenu.newton.precision import precision_examples, precision_notes
 from curenu.operators import length
 from curenu.risks import Linearised
+from curenu.settings import BelowOne, Count, Positive, Rule, Settings
 from curenu.status import Status
 
 __all__ = ["TrustRegionNewton"]
 
 
 @dataclass(frozen=True)
-class TrustRegionNewton:
+class TrustRegionNewton(Settings):
     """theta ← theta + argmin g·s + ½ s·Hs over |s| ≤ r, on the retain objective, all of D_r.
 
     With rho the actual over the predicted decrease: below .25 the radius is a quarter of |s|,
@@ -41,24 +41,12 @@ class TrustRegionNewton:
     Cost per step: one gradient, the products, one value an attempt.
     """
 
-    radius: float = 1.0
-    max_steps: int = 4
-    max_products: int | None = 20
-    accept: float = 0.1
-    tolerance: float = 1e-3
-    attempts: int = 8
-
-    def __post_init__(self) -> None:
-        if not 0 < self.radius < math.inf:
-            raise BadRequest(f"radius={self.radius}.", "a positive number.")
-        for name in ("max_steps", "attempts", "max_products"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise BadRequest(f"{name}={count}.", "1 or more.")
-        if not 0 <= self.accept < 0.25:
-            raise BadRequest(f"accept={self.accept}.", "a number in [0, .25).")
-        if not 0 <= self.tolerance < 1:
-            raise BadRequest(f"tolerance={self.tolerance}.", "a number in [0, 1).")
+    radius: Positive = 1.0
+    max_steps: Count = 4
+    max_products: Count | None = 20
+    accept: Annotated[float, Rule("a number in [0, .25)", lambda x: 0 <= x < 0.25)] = 0.1
+    tolerance: BelowOne = 1e-3
+    attempts: Count = 8
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Every step to its products (twice, where no basis is kept) and attempts."""

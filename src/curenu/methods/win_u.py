@@ -10,21 +10,20 @@ exact arithmetic the step is the same.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest
 from curenu.linear import damped_solve
 from curenu.operators import length
+from curenu.settings import Count, NotNegative, Settings
 
 __all__ = ["WINU"]
 
 
 @dataclass(frozen=True)
-class WINU:
+class WINU(Settings):
     """theta0 + (n_f/n_r) (G_r + damping I)^{-1} g_f, G_r and g_f with the weight decay.
 
     g_f = ∇F_f(theta0); at a stationary point of the objective on all data (n_f/n_r) g_f is
@@ -34,17 +33,9 @@ class WINU:
     not fit; a number solves in a Krylov space. `hvp_size` samples the examples of G_r.
     """
 
-    damping: float = 1e-3
-    max_products: int | None = 50
-    hvp_size: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.damping < math.inf:
-            raise BadRequest(f"damping={self.damping}.", "zero or a positive number.")
-        for name in ("max_products", "hvp_size"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise BadRequest(f"{name}={count}.", "1 or more, or None.")
+    damping: NotNegative = 1e-3
+    max_products: Count | None = 50
+    hvp_size: Count | None = None
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """The forget set's gradient, and the products of one solve (twice in a Krylov space)."""

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan
-from curenu.newton.fisher_step import check_fisher, fisher_plan, fisher_step
+from curenu.newton.fisher_step import fisher_plan, fisher_step
+from curenu.settings import Count, Positive, Settings
 
 __all__ = ["WoodFisher"]
 
 
 @dataclass(frozen=True)
-class WoodFisher:
+class WoodFisher(Settings):
     """theta0 + `step_size` · (n_f/n_r) F⁻¹ g_f, F = damping I + (1/m) Σ g_i g_iᵀ.
 
     The removal step of influence functions, −H⁻¹∇F_r at a stationary point but for the forget
@@ -34,12 +35,9 @@ class WoodFisher:
     `UnsupportedModel`, naming the bytes, where they do not fit, and for items that are mappings.
     """
 
-    step_size: float = 1.0
-    damping: float = 1.0
-    sample_size: int = 1000
-
-    def __post_init__(self) -> None:
-        check_fisher(self.sample_size, step_size=self.step_size, damping=self.damping)
+    step_size: Positive = 1.0
+    damping: Positive = 1.0
+    sample_size: Count = 1000
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """A gradient of every sampled example, all kept, and one of the forget set."""

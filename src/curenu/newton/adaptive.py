@@ -15,11 +15,12 @@ from curenu.errors import IllPosed
 from curenu.newton.tuning import Tuning
 from curenu.operators import length
 from curenu.risks import Linearised, Objective
+from curenu.settings import Positive
 from curenu.status import Status
 
 __all__ = ["Accepted", "Judge", "Penalty", "Point", "accept", "first_penalty", "measured"]
 
-Penalty = float | Literal["auto"]
+Penalty = Positive | Literal["auto"]
 Factors = tuple[float, ...]
 
 

@@ -13,7 +13,6 @@ from curenu.autodiff import Kind
 from curenu.budgets import BASIS_MEMORY, Memory
 from curenu.cubic import CubicModel, CubicSolver, LanczosSolver
 from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest
 from curenu.newton.adaptive import (
     Judge,
     Penalty,
@@ -30,7 +29,6 @@ from curenu.newton.target import (
     Preconditioner,
     Target,
     aim_at,
-    check_words,
 )
 from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, extreme_eigenvalues, kept_vectors, length
@@ -71,18 +69,6 @@ class CubicNewton:
     single_step: bool = False
     memory: Memory = Memory()
     tuning: Tuning = Tuning()
-
-    def __post_init__(self) -> None:
-        check_words(self.objective, self.curvature, self.preconditioner)
-        given = self.penalty != "auto"
-        if given and (isinstance(self.penalty, str) or not 0 < self.penalty < float("inf")):
-            raise BadRequest(f"penalty={self.penalty!r}.", '"auto" or a positive number.')
-        if self.max_steps < 1:
-            raise BadRequest(f"max_steps={self.max_steps}.", "1 or more.")
-        if not 0 <= self.tolerance < 1:
-            raise BadRequest(f"tolerance={self.tolerance}.", "a number in [0, 1).")
-        if not 0 <= self.average < 1:
-            raise BadRequest(f"average={self.average}.", "a share of the steps in [0, 1).")
 
     def plan(self, problem: ErasureProblem) -> Plan:
         """Upper bound of the work on the first sample: all products, two values a step."""

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
-from curenu.errors import BadRequest
 from curenu.operators import RowMatrix, length
 from curenu.risks import combined, gradient_rows
 from curenu.status import Status
 
-__all__ = ["check_fisher", "fisher_plan", "fisher_step", "row_matrix"]
-
-
-def check_fisher(sample_size: int, **positive: float) -> None:
-    """Raise `BadRequest` for a sample of none, or a number that is not positive."""
-    for name, value in positive.items():
-        if not 0 < value < math.inf:
-            raise BadRequest(f"{name}={value}.", "a positive number.")
-    if sample_size < 1:
-        raise BadRequest(f"sample_size={sample_size}.", "1 or more.")
+__all__ = ["fisher_plan", "fisher_step", "row_matrix"]
 
 
 def fisher_plan(problem: ErasureProblem, sample_size: int, *, forget: bool) -> Plan:

@@ -10,7 +10,7 @@ import torch
 from curenu.autodiff import Kind
 from curenu.budgets import Memory
 from curenu.erasure import ErasureProblem
-from curenu.errors import BadRequest, UnsupportedModel
+from curenu.errors import UnsupportedModel
 from curenu.newton.precision import precision_notes
 from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, Metric, kronecker_metric
@@ -22,7 +22,6 @@ __all__ = [
     "Preconditioner",
     "Target",
     "aim_at",
-    "check_words",
     "kind_of",
 ]
 
@@ -50,17 +49,6 @@ class Target:
     def converged(self) -> bool:
         """Whether theta0 was found to be a minimum of the training objective."""
         return self.limit is not None and self.limit.converged
-
-
-def check_words(aim: str, curvature: str, preconditioner: str) -> None:
-    """Raise `BadRequest` for a word that none of the three arguments knows."""
-    for name, word, known in (
-        ("objective", aim, ("anchored", "retain")),
-        ("curvature", curvature, ("auto", "hessian", "gauss_newton")),
-        ("preconditioner", preconditioner, ("auto", "kfac", "none")),
-    ):
-        if word not in known:
-            raise BadRequest(f"{name}={word!r}.", f"{', '.join(map(repr, known))}.")
 
 
 def aim_at(

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from curenu.errors import BadRequest
 from curenu.operators.metric import DAMPING
+from curenu.settings import (
+    BelowOne,
+    Count,
+    NotNegative,
+    Positive,
+    Rule,
+    Settings,
+    Share,
+    UpToOne,
+    ZeroOrMore,
+)
 
 __all__ = ["Tuning"]
 
+Limit = Annotated[float, Rule("zero or more, inf for no limit", lambda x: x >= 0)]
+
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(Settings):
     """Constants of the loop that no user should have to set; decision 3 has how they were found.
 
     `metric_size` retained examples measure a metric, with `metric_damping` times its mean
@@ -40,45 +53,36 @@ class Tuning:
     A decrease counts when it is `certain` times the rounding of the values.
     """
 
-    metric_size: int = 1024
-    metric_damping: float = DAMPING
-    held: int = 512
-    growth: int = 4
-    glanced: int = 3
-    judged: int = 3
-    first_factors: tuple[float, ...] = (10.0, 0.1)
-    later_factors: tuple[tuple[float, ...], ...] = ((0.1,), (0.1,), (10.0,))
-    eager: float = 0.2
-    halvings: int = 3
-    back: tuple[float, ...] = (0.85, 0.7, 0.5)
-    worth: float = 0.5
-    large_share: float = 0.25
-    large_sample: int = 2048
-    large_products: int = 6
-    plain_products: int = 12
-    large_held: int = 1024
-    large_agrees: tuple[float, float] = (0.8, 1.2)
-    large_bend: float = 1.6
-    large_fitted: float = 3.0
-    minimum_steps: int = 20
-    minimum_products: int = 20
-    minimum_tolerance: float = 1e-3
-    reject: float = 0.1
-    expand: float = 0.9
-    ease: float = 4.0
-    attempts: int = 20
-    probe: tuple[float, float] = (1e-3, 1e-2)
-    longest: float = 1e3
-    certain: float = 4.0
-
-    def __post_init__(self) -> None:
-        if (
-            min(self.metric_size, self.held, self.glanced, self.judged, self.attempts) < 1
-            or self.growth < 2
-        ):
-            raise BadRequest(f"{self}.", "sizes of 1 or more, samples that grow by 2 or more.")
-        if min(self.large_sample, self.large_held, self.large_products, self.plain_products) < 1:
-            raise BadRequest(f"{self}.", "sizes and products of a large step of 1 or more.")
+    metric_size: Count = 1024
+    metric_damping: Positive = DAMPING
+    held: Count = 512
+    growth: Annotated[int, Rule("a whole number of 2 or more", lambda x: x >= 2)] = 4
+    glanced: Count = 3
+    judged: Count = 3
+    first_factors: tuple[Positive, ...] = (10.0, 0.1)
+    later_factors: tuple[tuple[Positive, ...], ...] = ((0.1,), (0.1,), (10.0,))
+    eager: Positive = 0.2
+    halvings: ZeroOrMore = 3
+    back: tuple[UpToOne, ...] = (0.85, 0.7, 0.5)
+    worth: UpToOne = 0.5
+    large_share: Share = 0.25
+    large_sample: Count = 2048
+    large_products: Count = 6
+    plain_products: Count = 12
+    large_held: Count = 1024
+    large_agrees: tuple[Limit, Limit] = (0.8, 1.2)
+    large_bend: Limit = 1.6
+    large_fitted: Limit = 3.0
+    minimum_steps: Count = 20
+    minimum_products: Count = 20
+    minimum_tolerance: BelowOne = 1e-3
+    reject: UpToOne = 0.1
+    expand: NotNegative = 0.9
+    ease: Positive = 4.0
+    attempts: Count = 20
+    probe: tuple[Positive, Positive] = (1e-3, 1e-2)
+    longest: Positive = 1e3
+    certain: NotNegative = 4.0
 
     def factors(self, step: int) -> tuple[float, ...]:
         """Of the penalty, tried at this step; none where it is not judged."""

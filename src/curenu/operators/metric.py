@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,8 +13,10 @@ from torch import Tensor, nn
 from curenu.distributed import alone, count, own, reduced
 from curenu.errors import CurenuError, UnsupportedModel
 from curenu.memory import available_memory
+from curenu.operators.label_draws import drawn_by_all, drawn_on_host
 from curenu.own_model import full_copy
 from curenu.risks.empirical import EmpiricalRisk
+from curenu.user_code import said
 
 __all__ = ["DAMPING", "Metric", "kronecker_metric"]
 
@@ -107,7 +108,7 @@ def kronecker_metric(
         )
     _check_memory(layers, theta)
     with risk.source.arithmetic():  # whatever modes the caller has switched on
-        factors = _measured(partial(_factors, risk, model, layers, loss, generator))
+        factors = _factors(risk, model, layers, loss, generator)
     places = _places(risk)
     spectra = {}
     for name, (inputs, outputs) in factors.items():
@@ -129,20 +130,19 @@ def kronecker_metric(
     return Metric(tuple(blocks), (trace / known + shift) ** -0.5)
 
 
-def _measured(factors: Callable[[], Factors]) -> Factors:
-    """The factors; `UnsupportedModel` where curvlinops cannot follow the model.
+def _measured(work: Callable[[], Any]) -> Any:
+    """What `work` gives; `UnsupportedModel` where curvlinops cannot follow the model.
 
     It asks for more than products do: that every layer is reached by each micro-batch, under a
     gradient, and that the outputs are one tensor.
     """
     try:
-        return factors()
+        return work()
     except CurenuError:
         raise
     except Exception as error:  # whatever comes out of the library and the user's own classes
-        said = str(error).strip().splitlines() or [repr(error)]
         raise UnsupportedModel(
-            f"K-FAC cannot be measured on this model: {type(error).__name__}: {said[0]}",
+            f"K-FAC cannot be measured on this model: {said(error)}",
             'preconditioner="none".',
         ) from error
 
@@ -226,7 +226,8 @@ def _factors(
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """(input, output-gradient) covariances of each layer that was called, from curvlinops.
 
-    Each process takes its share of every micro-batch; the sums are those of one process.
+    Each process takes its share of every micro-batch; the sums are those of one process. They are
+    in the parameters' type, whatever a layer computes in: an autocast of its own, say.
     """
     if risk.size < count():
         with alone():  # not an example for each
@@ -236,28 +237,34 @@ def _factors(
     parameters = [p for layer in layers.values() for p in layer.parameters() if p.requires_grad]
     dealt = [(ids[own()], len(ids)) for ids in risk.ids.split(risk.source.micro_batch_size)]
     shares = [(ids, size) for ids, size in dealt if len(ids)]
-    operator = operator_of(
-        model,
-        loss,  # type: ignore[arg-type]
-        parameters,
-        [_given(risk, ids) for ids, _ in shares],
-        check_deterministic=False,
-        seed=seed,
-        fisher_type="mc",
-        separate_weight_and_bias=False,
-        num_data=risk.size,
-        num_per_example_loss_terms=1,
-    )
-    draw = _drawn_on_host(operator, seed)
-    operator.draw_label = draw if count() == 1 else _drawn_by_all(draw, shares)
-    with risk.source.arithmetic():
+    data = [_given(risk, ids) for ids, _ in shares]  # an error in the data is not the model's
+
+    def work() -> Any:
+        operator = operator_of(
+            model,
+            loss,
+            parameters,
+            data,
+            check_deterministic=False,
+            seed=seed,
+            fisher_type="mc",
+            separate_weight_and_bias=False,
+            num_data=risk.size,
+            num_per_example_loss_terms=1,
+        )
+        draw = drawn_on_host(operator, seed)
+        operator.draw_label = draw if count() == 1 else drawn_by_all(draw, shares)
         operator.compute_kronecker_factors()
+        return operator.state_dict()
+
+    kept = _measured(work)
     risk.meter.gradients += 1
     risk.meter.passed(sum(len(ids) for ids, _ in shares))
-    kept = operator.state_dict()
-    inputs, outputs = kept["input_covariances"], kept["gradient_covariances"]
-    called = [name for name in layers if name in inputs]
-    return {name: (reduced(inputs[name]), reduced(outputs[name])) for name in called}
+    inputs, outputs = (
+        {name: reduced(factor.to(risk.parameters.dtype)) for name, factor in kept[kind].items()}
+        for kind in ("input_covariances", "gradient_covariances")
+    )
+    return {name: (inputs[name], outputs[name]) for name in layers if name in inputs}
 
 
 def _given(risk: EmpiricalRisk, ids: Tensor) -> tuple[Any, Tensor]:
@@ -283,47 +290,3 @@ def _library() -> Any:
             '`pip install curvlinops-for-pytorch`, or preconditioner="none".',
         ) from error
     return KFACLinearOperator
-
-
-def _drawn_on_host(operator: Any, seed: int) -> Callable[[Tensor], Tensor]:
-    """The operator's labels from a generator of the processor's: the same on every device."""
-    draw, generator = operator.draw_label, torch.Generator().manual_seed(seed)
-    squared = isinstance(operator._loss_func, nn.MSELoss)
-
-    def draw_label(outputs: Tensor) -> Tensor:
-        operator._generator = generator
-        here = outputs.detach().cpu()
-        drawn = _beside(here, generator) if squared else draw(here)
-        return drawn.to(outputs.device)
-
-    return draw_label
-
-
-def _beside(outputs: Tensor, generator: torch.Generator) -> Tensor:
-    """Outputs plus noise of variance 1/2, whose density is exp(−|y − f|²) but for a constant.
-
-    `torch.randn` gives other numbers for the same rows in parts; uniform ones are drawn one by one.
-    """
-    uniform = torch.rand(outputs.shape, generator=generator, dtype=torch.float64)
-    tiny = torch.finfo(torch.float64).tiny
-    return outputs + (0.5**0.5 * torch.special.ndtri(uniform.clamp_min(tiny))).to(outputs)
-
-
-def _drawn_by_all(
-    draw: Callable[[Tensor], Tensor], shares: list[tuple[Tensor, int]]
-) -> Callable[[Tensor], Tensor]:
-    """`draw`, which gives this process's examples the labels that one process would.
-
-    Labels of whole micro-batches are drawn from one stream everywhere, and the own ones kept.
-    """
-    following = iter(shares)
-
-    def draw_label(outputs: Tensor) -> Tensor:
-        ids, size = next(following)
-        rows = outputs.detach().unflatten(0, (len(ids), -1))
-        together = rows.new_zeros(size, *rows.shape[1:])
-        together[own()] = rows
-        labels = draw(together.flatten(0, 1))
-        return labels.unflatten(0, (size, -1))[own()].flatten(0, 1)
-
-    return draw_label

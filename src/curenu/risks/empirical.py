@@ -27,6 +27,7 @@ from curenu.risks.source import Source
 from curenu.risks.terms import Head, Quadratic, Term
 from curenu.risks.trial import FEW, trial
 from curenu.risks.weighted_sum import WeightedSum
+from curenu.settings import Bytes, Count, NotNegative, fitted
 
 __all__ = ["EmpiricalRisk"]
 
@@ -74,11 +75,9 @@ class EmpiricalRisk(Risk):
         weights: Tensor | Sequence[float] | None = None,
         data_memory: int = DATA_MEMORY,
     ) -> None:
-        if not 0 <= weight_decay < float("inf"):
-            raise BadRequest(f"weight_decay is {weight_decay}.", "zero or a positive number.")
-        word = isinstance(micro_batch_size, str)
-        if micro_batch_size != "auto" if word else micro_batch_size < 1:
-            raise BadRequest(f"micro_batch_size is {micro_batch_size!r}.", '1 or more, or "auto".')
+        weight_decay = fitted("weight_decay", weight_decay, NotNegative)
+        size = fitted("micro_batch_size", micro_batch_size, Count | Literal["auto"])
+        word = size == "auto"
         model = unwrapped(model)
         parameters = ParameterSpace.of(model, only)
         check_product_dtype(product_dtype, parameters.dtype, parameters.device)
@@ -87,7 +86,7 @@ class EmpiricalRisk(Risk):
             parameters.device,
             collate=collate,
             weights=weights,
-            memory_budget=data_memory,
+            memory_budget=fitted("data_memory", data_memory, Bytes),
         )
         own = twice_differentiable_bags(own_copy(model, parameters.names))
         self._start = parameters.flatten(dict(own.named_parameters()))
@@ -96,7 +95,7 @@ class EmpiricalRisk(Risk):
             parameters,
             Evaluation(own, loss, reduction).eval(),
             examples,
-            FEW if word else int(micro_batch_size),
+            FEW if word else size,
             Meter(shared=True),
             product_dtype,
             seen=torch.zeros(examples.size, dtype=torch.bool),
@@ -108,7 +107,7 @@ class EmpiricalRisk(Risk):
             chosen = fastest_size(source, term, self._start)
             source = replace(source, micro_batch_size=chosen)
             source.measured["micro-batch size"] = chosen
-        self.weight_decay = float(weight_decay)
+        self.weight_decay = weight_decay
         super().__init__(_mean(source, self.ids, self.weight_decay))
 
     @property

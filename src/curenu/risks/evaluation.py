@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -17,9 +18,11 @@ from curenu.losses import (
     Loss,
     Reduction,
     TokenCrossEntropy,
+    checked_loss,
     form_of,
     is_log_likelihood,
 )
+from curenu.user_code import calling
 
 __all__ = ["Evaluation"]
 
@@ -84,13 +87,20 @@ class Evaluation(nn.Module):
         """The model's outputs on a batch; the loss itself where it hides them."""
         content = self.cast(batch.content)
         if self.tokens is not None:
-            return self.tokens.logits(self.model, _mapping(content))
-        if isinstance(self.form, FunctionOfModel):
-            if isinstance(content, Mapping):
-                return self.form.function(self.model, content)
-            inputs, targets = _pair(content)
-            return self.form.function(self._called(inputs), targets)
-        return self.shown(self._called(self.inputs(content)))
+            with calling("`outputs` of the loss, or the model that it calls,", batch.ids):
+                return self.tokens.logits(self.model, _mapping(content))
+        if not isinstance(self.form, FunctionOfModel):
+            inputs = self.inputs(content)
+            with calling("The model", batch.ids):
+                return self.shown(self._called(inputs))
+        if isinstance(content, Mapping):
+            with calling("The loss, or the model that it calls,", batch.ids):
+                return checked_loss(self.form.function(self.model, content))
+        inputs, targets = _pair(content)
+        with calling("The model", batch.ids):
+            made = self._called(inputs)
+        with calling("The loss", batch.ids):
+            return checked_loss(self.form.function(made, targets))
 
     def inputs(self, content: Any) -> Any:
         """What the model is given, of a batch's content."""
@@ -122,21 +132,41 @@ class Evaluation(nn.Module):
         """Σ_i w_i l_i over the examples in `batch`, `[]`, from what `forward` gave."""
         if isinstance(self.form, FunctionOfModel):
             return self.form.scaled(outputs, batch.size, batch.weights)
-        return self.form.sum(outputs, self.targets(batch), batch.weights)
+        targets = self.targets(batch)
+        with self._calling_loss(batch):
+            return self.form.sum(outputs, targets, batch.weights)
 
     def each(self, outputs: Tensor, batch: Batch) -> Tensor:
         """l_i of every example, `[b]`; `UnsupportedModel` if it only comes summed."""
         if isinstance(self.form, FunctionOfModel):
             return outputs if outputs.ndim == 1 else Form().each(outputs, None)
-        return self.form.each(outputs, self.targets(batch))
+        targets = self.targets(batch)
+        with self._calling_loss(batch):
+            return self.form.each(outputs, targets)
 
     def divergence(self, outputs: Tensor, before: Tensor, batch: Batch) -> Tensor:
         """Σ_i w_i B_i over the batch, `[]`."""
-        return self.form.divergence(outputs, before, self.targets(batch), batch.weights)
+        targets = self.targets(batch)
+        with self._calling_loss(batch):
+            return self.form.divergence(outputs, before, targets, batch.weights)
 
     def removal(self, outputs: Tensor, before: Tensor, batch: Batch) -> Tensor:
         """Σ_i w_i (B_i − l_i) over the batch less its value at the anchor, `[]`."""
-        return self.form.removal(outputs, before, self.targets(batch), batch.weights)
+        targets = self.targets(batch)
+        with self._calling_loss(batch):
+            return self.form.removal(outputs, before, targets, batch.weights)
+
+    def given(self, outputs: Any, batch: Batch) -> Tensor:
+        """What a user's function of outputs and targets returns, `[]` or `[b]`."""
+        targets = self.targets(batch)
+        assert isinstance(self.form, FunctionOfOutputs)
+        with self._calling_loss(batch):
+            return self.form.given(outputs, targets)
+
+    def _calling_loss(self, batch: Batch) -> AbstractContextManager[None]:
+        """Around a call of a loss that may be the user's."""
+        own = isinstance(self.form, FunctionOfOutputs)
+        return calling("The loss", batch.ids) if own else nullcontext()
 
     def _called(self, inputs: Any) -> Any:
         if isinstance(inputs, Mapping) and self.calling != "one":

@@ -12,6 +12,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from curenu.errors import BadRequest
+from curenu.settings import Count, NotNegative, fitted
 
 __all__ = ["Schedule", "check_optimizer", "common_time", "is_adaptive", "planned", "step_times"]
 
@@ -108,17 +109,17 @@ def planned(
     optimizer: Optimizer, schedule: Schedule | None, steps: int | None, steps_per_rate: int
 ) -> list[float]:
     """Each group's time over `steps` steps, the rate changing every `steps_per_rate` of them."""
-    if steps_per_rate < 1:
-        raise BadRequest(f"steps_per_rate={steps_per_rate}.", "1, or the steps of an epoch.")
+    steps_per_rate = fitted("steps_per_rate", steps_per_rate, Count)
+    if not isinstance(schedule, LRScheduler | Sequence | None) or isinstance(schedule, str):
+        raise BadRequest(f"schedule={schedule!r}.", "a scheduler of torch, or a list of rates.")
     if steps is None and isinstance(schedule, Sequence):
         steps = len(schedule) * steps_per_rate
-    if steps is None or steps < 1:
-        raise BadRequest(f"steps={steps}.", "how many steps the optimiser took: 1 or more.")
+    left: int = fitted("steps", steps, Count)
     stand_in = _stand_in(optimizer)
     totals = [0.0] * len(stand_in.param_groups)
-    for _ in _rates(optimizer, stand_in, schedule, math.ceil(steps / steps_per_rate)):
-        lasting = min(steps, steps_per_rate)
-        steps -= lasting
+    for _ in _rates(optimizer, stand_in, schedule, math.ceil(left / steps_per_rate)):
+        lasting = min(left, steps_per_rate)
+        left -= lasting
         totals = [
             total + lasting * time for total, time in zip(totals, step_times(stand_in), strict=True)
         ]
@@ -148,12 +149,11 @@ def _rates(
                 _turn(turning)
             yield
     else:
-        rates = [float(rate) for rate in schedule]
-        if len(rates) != count or not all(0 <= rate < math.inf for rate in rates):
+        rates = [fitted("a rate of schedule", rate, NotNegative) for rate in schedule]
+        if len(rates) != count:
             raise BadRequest(
-                f"{len(rates)} rates for {count} changes of rate, from "
-                f"{min(rates, default=math.nan):g} to {max(rates, default=math.nan):g}.",
-                "a finite rate of 0 or more for each, or `steps_per_rate=` where one lasts longer.",
+                f"{len(rates)} rates for {count} changes of rate.",
+                "one for each, or `steps_per_rate=` where one lasts longer.",
             )
         for rate in rates:
             for group in stand_in.param_groups:

@@ -50,11 +50,6 @@ def settle(source: Source, theta: Tensor) -> None:
         return
     joint = _given(source, named, few)
     if joint.ndim:
-        if joint.shape != (len(few),):
-            raise BadRequest(
-                f"The loss of {len(few)} examples has shape {list(joint.shape)}.",
-                "return a scalar, or one value per example.",
-            )
         _declare(source, "none")
         _compare(source, few, float(sum(a.double().sum() for a in alone)), float(joint.sum()))
     else:
@@ -75,11 +70,15 @@ def _given(source: Source, named: Named, ids: Tensor) -> Tensor:
     batch = replace(source.batch(ids), weights=None)
     evaluation, form = source.evaluation, source.evaluation.form
     outputs = source.outputs(named, batch)
-    if isinstance(form, FunctionOfModel):
-        return outputs
-    if isinstance(form, FunctionOfOutputs):
-        return form.given(outputs, evaluation.targets(batch))
-    return evaluation.total(source.wide(outputs), batch)
+    if not isinstance(form, FunctionOfModel | FunctionOfOutputs):
+        return evaluation.total(source.wide(outputs), batch)
+    loss = outputs if isinstance(form, FunctionOfModel) else evaluation.given(outputs, batch)
+    if loss.ndim and loss.shape != (len(ids),):
+        raise BadRequest(
+            f"The loss of {len(ids)} examples has shape {list(loss.shape)}.",
+            "return a scalar, or one value per example.",
+        )
+    return loss
 
 
 def _declare(source: Source, reduction: str) -> None:
@@ -108,7 +107,13 @@ def _reduction(declared: Any, alone: list[Tensor], joint: Tensor) -> str:
 
 def _same_scale(source: Source, named: Named, ids: Tensor) -> None:
     alone = [_given(source, named, one) for one in ids.split(1)]
-    _reduction(source.evaluation.form.reduction, alone, _given(source, named, ids))
+    together = _given(source, named, ids)
+    if together.ndim:
+        raise BadRequest(
+            f"The loss of {len(ids)} examples is one value each, and it was one number before.",
+            "a loss that returns the same kind for every batch.",
+        )
+    _reduction(source.evaluation.form.reduction, alone, together)
 
 
 def _whole(source: Source, named: Named) -> None:

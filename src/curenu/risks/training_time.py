@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from torch import Tensor
@@ -22,11 +22,14 @@ from curenu.risks.optimizer_time import (
     is_adaptive,
     planned,
 )
+from curenu.settings import Count, Rule, Settings
 
 __all__ = ["Limit", "OracleProtocol", "TrainingTime"]
 
 OracleProtocol = Literal["same_epochs", "same_steps"]
 """How long the retraining lasts that the result is to be close to."""
+
+Time = Annotated[float, Rule("a positive time, or inf", lambda x: x > 0)]
 
 _BATCHES = 4  # minibatches that an adaptive optimiser's scale is measured on
 _VECTORS, _EACH = 128, 16  # of random signs that the mean curvature is measured by, examples each
@@ -47,7 +50,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class TrainingTime:
+class TrainingTime(Settings):
     """The time T that training followed its gradient: Σ rate / (1 − momentum).
 
     Directions of curvature below 1/T hardly moved in it, in the oracle's training neither.
@@ -65,18 +68,15 @@ class TrainingTime:
     Section 3 of `docs/theory.md`.
     """
 
-    total: float | None = None
-    adaptive_batch: int | None = None
+    total: Time | None = None
+    adaptive_batch: Count | None = None
     oracle: OracleProtocol = "same_epochs"
     checkpoints: tuple[Checkpoint, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.total is not None and not self.total > 0:
-            raise BadRequest(f"total={self.total}.", "a positive time, inf, or None.")
-        if self.adaptive_batch is not None and (self.total is None or self.adaptive_batch < 1):
-            raise BadRequest(f"{self}.", "a time, and 1 or more examples a batch.")
-        if self.oracle not in ("same_epochs", "same_steps"):
-            raise BadRequest(f"oracle={self.oracle!r}.", '"same_epochs" or "same_steps".')
+        super().__post_init__()
+        if self.adaptive_batch is not None and self.total is None:
+            raise BadRequest(f"{self}.", "the time beside the examples a batch.")
         if self.checkpoints:
             self.course()
 

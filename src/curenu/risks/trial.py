@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from curenu.data import Batch, floating_tensors, same
-from curenu.errors import BadRequest, CurenuError, NotDeterministic, UnsupportedModel
+from curenu.errors import BadRequest, NotDeterministic, UnsupportedModel, UserCodeFailed
 from curenu.losses import CrossEntropy, Form, FunctionOfOutputs
 from curenu.risks.evaluation import Evaluation
 from curenu.risks.frozen import frozen_kept
@@ -88,21 +88,17 @@ def _called(source: Source, named: Named, batch: Batch, notes: list[str]) -> Any
         evaluation.calling, evaluation.dtype = calling, dtype
         try:
             outputs = source.outputs({n: t.clone() for n, t in named.items()}, batch)
-        except CurenuError:
-            raise
-        except Exception as error:  # whatever the user's model raises
+        except UserCodeFailed as error:
             tried.append(error)
             continue
         if dtype is not None:
             notes.append(f"floating inputs are cast to {str(dtype).removeprefix('torch.')}")
         return outputs
-    message = str(tried[0]).strip().splitlines() or [""]
     raise UnsupportedModel(
-        f"The model or the loss does not take the examples: {type(tried[0]).__name__}: "
-        f"{message[0]}",
+        tried[0].problem,
         "the data set, `collate=` and loss of training; inputs of the model's type "
         f"({str(source.parameters.dtype).removeprefix('torch.')}) on its device.",
-    ) from tried[0]
+    ) from tried[0].__cause__
 
 
 def _ways(evaluation: Evaluation, batch: Batch, dtype: torch.dtype) -> list[tuple[Any, Any]]:
@@ -173,6 +169,11 @@ def _check_layout(source: Source, theta: Tensor, batch: Batch, outputs: Tensor) 
     if evaluation.tokens is not None:
         source.measured["width"] = outputs.shape[1]
         return
+    if not outputs.is_floating_point():
+        raise UnsupportedModel(
+            f"The model's outputs are {outputs.dtype}.",
+            "a model that returns real numbers: logits, not classes.",
+        )
     if not by_example(source, source.named(theta), batch, outputs):
         raise UnsupportedModel(
             f"{batch.size} examples give outputs {list(outputs.shape)}.",
@@ -223,14 +224,14 @@ def _check_outputs_alone(evaluation: Evaluation, batch: Batch, outputs: Tensor) 
     """
     if not isinstance(evaluation.form, FunctionOfOutputs):
         return
-    targets, shown = evaluation.targets(batch), outputs.detach()
     with torch.enable_grad():
-        found = evaluation.form.given(shown, targets)
-        follows = evaluation.form.given(shown.clone().requires_grad_(), targets).requires_grad
-    if not follows:
-        raise BadRequest(
-            "The loss has no derivative by the model's outputs, as far as torch can see.",
-            "a loss without `.detach()`, `.item()`, `argmax` and comparisons on its way.",
+        found = evaluation.given(outputs.detach(), batch)
+        reached = evaluation.given(outputs.detach().requires_grad_(), batch)
+    if not reached.requires_grad:
+        raise UnsupportedModel(
+            "The loss does not depend on the model's outputs, as far as torch can see.",
+            "a loss without `.detach()`, `.item()`, `torch.no_grad()`, NumPy or `argmax` between "
+            "the outputs and what it returns.",
         )
     if found.requires_grad:
         raise BadRequest(

@@ -18,6 +18,7 @@ from curenu.runs.run import objective_of
 from curenu.runs.store import RunStore
 from curenu.runs.task_source import hashes_of, reference_from, vouch
 from curenu.runs.together import FirstWrites
+from curenu.settings import Seed, fitted
 from curenu.tasks import Task, build_task
 
 __all__ = ["begun", "folder_of"]
@@ -37,6 +38,7 @@ def begun(
 
     All that can be refused is, before anything is trained or written.
     """
+    seed = fitted("seed", seed, Seed)
     place = FolderStore(store) if isinstance(store, str | Path) else store
     writer = FirstWrites(place)
     writer.check_free()

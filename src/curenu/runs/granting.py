@@ -24,6 +24,7 @@ from curenu.runs.records import DriftRecord, Packed, pack
 from curenu.runs.request import Progress, Request, told
 from curenu.runs.run import Run
 from curenu.runs.screening import Policy
+from curenu.settings import Seed, fitted
 from curenu.status import Status
 
 __all__ = ["SessionResult", "granted_before", "require_head", "retrained", "tried"]
@@ -143,6 +144,7 @@ def retrained(
     run: Run, *, seed: int | None, without: Sequence[int], progress: Progress | None
 ) -> tuple[Entry, Packed]:
     """Train without all that was erased, and without the examples of attempts `without`."""
+    seed = fitted("seed", seed, Seed | None)
     head, before, model_before = run.head, run.current, run.model
     number = head.number + 1
     going = _attempted(run, without)

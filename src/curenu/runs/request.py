@@ -22,6 +22,7 @@ from curenu.runs.identity import derived_seed, describe_method, method_of
 from curenu.runs.ledger import Ledger
 from curenu.runs.records import Anchoring, Digest, Only, Record
 from curenu.runs.run import Run
+from curenu.settings import Seed, fitted
 
 __all__ = ["Asked", "Progress", "Request", "counter", "prepare", "told"]
 
@@ -123,6 +124,7 @@ def prepare(
         anchor=None if anchor == "last" else _first_vector(run, risk),
         penalty=_penalty_before(run, chosen, moving),
     )
+    seed = fitted("seed", seed, Seed | None)
     if seed is None:
         seed = derived_seed(run.description.seed, "request", head.number + 1)
     asked = Request(

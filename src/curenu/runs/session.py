@@ -32,6 +32,7 @@ from curenu.runs.task_source import (
     task_of,
 )
 from curenu.runs.together import FirstWrites
+from curenu.settings import Seed, ZeroOrMore, fitted
 from curenu.tasks import Task
 
 __all__ = ["Progress", "Request", "Session", "SessionResult", "counter"]
@@ -161,7 +162,9 @@ class Session(Run):
 
         Raises an error of `curenu.errors` before anything is written.
         """
-        _check_request(request, check_drift)
+        check_request_name(request)
+        fitted("check_drift", check_drift, ZeroOrMore)
+        seed = fitted("seed", seed, Seed | None)
         with self._writer.exclusive():
             known = granted_before(self, request, forget, method, seed)
             if known is not None:
@@ -288,9 +291,3 @@ class Session(Run):
         )
         self._writer.commit(entry, None, head=head.hash, forget=numbers)
         return self.record(entry.line.number)
-
-
-def _check_request(request: str | None, check_drift: int) -> None:
-    check_request_name(request)
-    if check_drift < 0:
-        raise BadRequest(f"check_drift={check_drift}.", "0 for never, or every how many.")

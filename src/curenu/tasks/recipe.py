@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from curenu.errors import BadRequest, IllPosed
+from curenu.errors import IllPosed
 from curenu.losses import Loss
 from curenu.risks import EmpiricalRisk, TrainingTime, training_loss
+from curenu.settings import BelowOne, Count, NotNegative, Positive, Settings
 
 __all__ = ["Progress", "Recipe", "train"]
 
@@ -21,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Settings):
     """Minibatch training with momentum or Adam, constant or cosine learning rate.
 
     `weight_decay` is lambda of (lambda/2)|theta|², added to the gradient of every parameter
@@ -29,23 +30,13 @@ class Recipe:
     share one objective. Raises `BadRequest` for values that cannot be meant.
     """
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
     optimizer: Literal["sgd", "adam"] = "sgd"
-    momentum: float = 0.9
+    momentum: BelowOne = 0.9
     schedule: Literal["cosine", "constant"] = "cosine"
-    weight_decay: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise BadRequest(f"{self}.", "1 or more epochs and examples a batch.")
-        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
-            raise BadRequest(f"{self}.", "a positive learning rate, a decay of 0 or more.")
-        if not 0 <= self.momentum < 1:
-            raise BadRequest(f"momentum={self.momentum}.", "a number in [0, 1).")
-        if self.optimizer not in ("sgd", "adam") or self.schedule not in ("cosine", "constant"):
-            raise BadRequest(f"{self}.", "optimizer sgd or adam, schedule cosine or constant.")
+    weight_decay: NotNegative = 1e-4
 
     def steps(self, examples: int) -> int:
         """Optimiser steps of one training on so many examples."""
