@@ -25,7 +25,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     """The user's module inside wrappers of parallel training or compilation.
 
     Raises `UnsupportedModel` for models whose parameters cannot be replaced in a call: scripted,
-    sharded, or not yet initialised.
+    sharded, not yet initialised, or without content.
     """
     if not isinstance(model, nn.Module):
         raise UnsupportedModel(f"The model is a {type(model).__name__}.", "a `torch.nn.Module`.")
@@ -48,6 +48,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
         raise UnsupportedModel(
             f"Parameters without a shape yet: {', '.join(lazy[:3])}.",
             "passing one batch through the model first, as lazy modules need.",
+        )
+    named = [*model.named_parameters(), *model.named_buffers()]
+    meta = [name for name, tensor in named if tensor.is_meta]
+    if meta:
+        raise UnsupportedModel(
+            f"Weights or buffers on the meta device, without content: {', '.join(meta[:3])}.",
+            "the trained model: `model.to_empty(device=...)`, then `load_state_dict`.",
         )
     return model
 
