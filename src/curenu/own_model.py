@@ -11,14 +11,15 @@ from torch import Tensor, nn
 
 from curenu.errors import UnsupportedModel
 
-__all__ = ["full_copy", "own_copy", "unwrapped"]
+__all__ = ["LOW", "full_copy", "own_copy", "unwrapped"]
 
 _WRAPPED = {
     "DistributedDataParallel": "module",
     "DataParallel": "module",
     "OptimizedModule": "_orig_mod",
 }
-_LOW = (torch.float16, torch.bfloat16)
+LOW = (torch.float16, torch.bfloat16)
+"""Types that a model is worked on in float32 for."""
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -82,9 +83,9 @@ def own_copy(model: nn.Module, moving: Collection[str]) -> nn.Module:
             "`__deepcopy__` of its own.",
         ) from error
     named = dict(other.named_parameters())
-    if any(named[name].dtype in _LOW for name in moving):
+    if any(named[name].dtype in LOW for name in moving):
         for tensor in (*named.values(), *other.buffers()):
-            if tensor.dtype in _LOW and (
+            if tensor.dtype in LOW and (
                 isinstance(tensor, nn.Parameter) is False or type(tensor) is nn.Parameter
             ):
                 tensor.data = tensor.data.float()
