@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from curenu.errors import (
     IllPosed,
     NotDeterministic,
     UnsupportedModel,
+    UserCodeFailed,
 )
 from curenu.methods import FineTune
 from tests.problems import classes, generator, initialised, inputs, mlp, regression
@@ -231,3 +233,67 @@ def test_scalars_of_numpy_are_numbers() -> None:
     }
     plain = {name: scalar.item() for name, scalar in scalars.items()}
     assert torch.equal(ask(**scalars).theta, ask(**plain).theta)
+
+
+@pytest.mark.parametrize(
+    ("only", "kind"),
+    [
+        (3, "int"),
+        (1.5, "float"),
+        (True, "bool"),
+        ([1], "int"),
+        ([None], "NoneType"),
+        (b"0", "int"),
+        (torch.tensor([0]), "Tensor"),
+        (nn.Linear(2, 2), "Linear"),
+        ([nn.Parameter(torch.ones(1))], "Parameter"),
+    ],
+)
+def test_selections_that_name_no_parameter_are_refused(only: Any, kind: str) -> None:
+    with pytest.raises(BadRequest, match=f"only= has a {kind}, which names no parameter"):
+        ask(only=only)
+
+
+def test_names_in_any_container_and_functions_of_them_select_the_same() -> None:
+    wanted = ask(only="2").theta
+    for only in (["2"], ("2.*",), {"2": 1}, np.array(["2"]), lambda name: re.match("2", name)):
+        assert torch.equal(ask(only=only).theta, wanted)
+    with pytest.raises(UserCodeFailed, match="^`only` failed: ZeroDivisionError"):
+        ask(only=lambda name: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ("a", "Weights of type str make no tensor"),
+        (["a"] * 17, "Weights of type list make no tensor"),
+        ([None] * 17, "Weights of type list make no tensor"),
+        ({0: 1.0}, "Weights of type dict make no tensor"),
+        (np.array([1] * 17, dtype=object), "Weights of type ndarray make no tensor"),
+        (torch.ones(17, dtype=torch.complex64), r"Weights of torch\.complex64"),
+        (torch.ones(17, device="meta"), "Weights on the meta device"),
+        (torch.ones(17, 1), r"Weights \[17, 1\] for 17 examples"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(weights: Any, words: str) -> None:
+    with pytest.raises(BadRequest, match=words):
+        ask(weights=weights)
+
+
+def test_weights_in_any_container_are_the_same_numbers() -> None:
+    plain = [1.0 + place % 3 for place in range(17)]
+    wanted = ask(weights=plain).theta
+    exact = torch.tensor(plain)
+    for weights in (exact, np.array(plain), exact.int(), exact.clone().requires_grad_()):
+        torch.testing.assert_close(ask(weights=weights).theta, wanted, rtol=0, atol=0)
+
+
+def test_what_has_no_content_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match=r"meta device, without content: 0\.weight, 0\.bias"):
+        curenu.unlearn(mlp().model.to("meta"), mlp().dataset, "cross_entropy", forget=[1])
+    x, y = inputs(17, 4), classes(17, 3)
+    for data in (TensorDataset(x.to("meta"), y), TensorDataset(x, y.to("meta"))):
+        with pytest.raises(BadRequest, match="meta device"):
+            ask(dataset=data)
+    with pytest.raises(BadRequest, match="forget is on the meta device"):
+        ask(forget=torch.tensor([1], device="meta"))

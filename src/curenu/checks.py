@@ -97,6 +97,8 @@ def _listed(given: Any, name: str) -> list[Any]:
             f"{name}={given!r} is one id, and a list of them is needed.", f"{name}=[{given!r}]."
         )
     array: Any = given
+    if isinstance(given, Tensor) and given.is_meta:
+        raise BadRequest(f"{name} is on the meta device, without content.", "a tensor of ids.")
     if hasattr(array, "tolist"):  # a tensor or an array
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]  # as `nonzero()` gives it

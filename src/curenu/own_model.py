@@ -13,6 +13,7 @@ from curenu.errors import UnsupportedModel
 from curenu.parameters import ParameterSpace
 
 __all__ = [
+    "LOW",
     "full_copy",
     "own_copy",
     "rescaled",
@@ -27,14 +28,15 @@ _WRAPPED = {
     "DataParallel": "module",
     "OptimizedModule": "_orig_mod",
 }
-_LOW = (torch.float16, torch.bfloat16)
+LOW = (torch.float16, torch.bfloat16)
+"""Types that a model is worked on in float32 for."""
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The user's module inside wrappers of parallel training or compilation.
 
     Raises `UnsupportedModel` for models whose parameters cannot be replaced in a call: scripted,
-    sharded, or not yet initialised.
+    sharded, not yet initialised, or without content.
     """
     if not isinstance(model, nn.Module):
         raise UnsupportedModel(f"The model is a {type(model).__name__}.", "a `torch.nn.Module`.")
@@ -57,6 +59,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
         raise UnsupportedModel(
             f"Parameters without a shape yet: {', '.join(lazy[:3])}.",
             "passing one batch through the model first, as lazy modules need.",
+        )
+    named = [*model.named_parameters(), *model.named_buffers()]
+    meta = [name for name, tensor in named if tensor.is_meta]
+    if meta:
+        raise UnsupportedModel(
+            f"Weights or buffers on the meta device, without content: {', '.join(meta[:3])}.",
+            "the trained model: `model.to_empty(device=...)`, then `load_state_dict`.",
         )
     return model
 
@@ -89,9 +98,9 @@ def own_copy(model: nn.Module, moving: Collection[str]) -> nn.Module:
     _check_apart(model, other)
     other.eval()
     named = dict(other.named_parameters())
-    if any(named[name].dtype in _LOW for name in moving):
+    if any(named[name].dtype in LOW for name in moving):
         for tensor in (*named.values(), *other.buffers()):
-            if tensor.dtype in _LOW and (
+            if tensor.dtype in LOW and (
                 isinstance(tensor, nn.Parameter) is False or type(tensor) is nn.Parameter
             ):
                 tensor.data = tensor.data.float()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from curenu.errors import BadRequest, IllPosed, UnsupportedModel
+from curenu.user_code import calling
 
-__all__ = ["ParameterSpace", "Selection"]
+__all__ = ["ParameterSpace", "Selection", "patterns_of"]
 
 Selection = str | Sequence[str] | Callable[[str], bool]
 
@@ -131,11 +133,26 @@ class ParameterSpace:
             )
 
 
+def patterns_of(only: object) -> tuple[str, ...]:
+    """The patterns of an `only` that is no function; `BadRequest` for what names no parameter."""
+    listed = isinstance(only, Iterable) and not isinstance(only, str | Tensor | nn.Module)
+    patterns: tuple[Any, ...] = tuple(only) if listed else (only,)  # type: ignore[arg-type]
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise BadRequest(
+                f"only= has a {type(pattern).__name__}, which names no parameter.",
+                "names of parameters or of modules, patterns with `*`, or (not in a run, which "
+                "could not keep it on record) a function of a name.",
+            )
+    return patterns
+
+
 def _match(names: list[str], only: Selection) -> set[str]:
-    if callable(only):
-        return {name for name in names if only(name)}
+    if callable(only) and not isinstance(only, nn.Module):
+        with calling("`only`"):
+            return {name for name in names if only(name)}
     found: set[str] = set()
-    for pattern in [only] if isinstance(only, str) else only:
+    for pattern in patterns_of(only):
         hits = {
             n
             for n in names

@@ -48,6 +48,12 @@ class Explodes:
         ({"forget": [11]}, BadRequest, "already erased"),
         ({"forget": [p for p in range(SIZE) if p != 11]}, BadRequest, "no example to retain"),
         ({"method": "magic"}, BadRequest, "No method"),
+        ({"only": 3}, BadRequest, "only= has a int"),
+        ({"only": lambda name: True}, BadRequest, "only= has a function"),
+        ({"seed": 2**70}, BadRequest, "seed="),
+        ({"seed": "1"}, BadRequest, "seed="),
+        ({"check_drift": 1.5}, BadRequest, "check_drift="),
+        ({"check_drift": -1}, BadRequest, "check_drift="),
         ({"only": "nowhere"}, BadRequest, "matches no parameter"),
         ({"method": Explodes()}, IllPosed, "NaN or Inf"),
         ({"method": FineTune(learning_rate=1e30, epochs=3)}, IllPosed, "diverged|NaN"),
@@ -191,6 +197,8 @@ def test_a_run_is_not_trained_where_something_lies(folder: Path, tmp_path: Path)
     assert state_of(folder) == before
     with pytest.raises(BadRequest):
         Session.create(tmp_path / "new", "no-such-task")
+    with pytest.raises(BadRequest, match="seed="):
+        Session.create(tmp_path / "new", sample_task(), seed=2**70)
     assert not (tmp_path / "new").exists()
 
 

@@ -182,6 +182,11 @@ class Examples:
 
     def _moved(self, leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
+            if leaf.is_meta:
+                raise BadRequest(
+                    "The data are tensors on the meta device, which have no content.",
+                    "tensors on a processor or a graphics card.",
+                )
             return leaf.to(self._device)
         if not isinstance(leaf, str | bytes | int | float | None) and any(
             part is not leaf for part in leaves_of(leaf)
@@ -195,8 +200,18 @@ def _checked(
 ) -> Tensor | None:
     if weights is None:
         return None
-    made = torch.as_tensor(weights, device=device)
-    made = made if made.is_floating_point() else made.float()
+    if isinstance(weights, Tensor) and weights.is_meta:
+        raise BadRequest("Weights on the meta device have no content.", "numbers.")
+    try:
+        made = torch.as_tensor(weights).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadRequest(
+            f"Weights of type {type(weights).__name__} make no tensor: {said(error)}",
+            "one number an example, in a list, an array or a tensor.",
+        ) from error
+    if made.is_complex():
+        raise BadRequest(f"Weights of {made.dtype}.", "one real number an example.")
+    made = (made if made.is_floating_point() else made.float()).to(device)
     if made.shape != (size,):
         raise BadRequest(
             f"Weights {list(made.shape)} for {size} examples.", "one number an example."

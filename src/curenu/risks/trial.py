@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from curenu.data import Batch, floating_tensors, same
 from curenu.errors import BadRequest, NotDeterministic, UnsupportedModel, UserCodeFailed
 from curenu.losses import CrossEntropy, Form, FunctionOfOutputs
+from curenu.own_model import LOW
+from curenu.risks.batch_norms import RunningStatistics, check_norms
 from curenu.risks.evaluation import Evaluation
 from curenu.risks.frozen import frozen_kept
 from curenu.risks.hidden import check_followed, check_reached
@@ -49,7 +51,7 @@ def trial(source: Source, theta: Tensor) -> Source:
         source.measured["types"] = types
     notes: list[str] = []
     named = source.parameters.unflatten(theta)
-    _check_norms(evaluation)
+    check_norms(evaluation)
     with source.arithmetic(), torch.no_grad():
         with frozen_kept(source):
             outputs = _called(source, named, batch, notes)
@@ -87,18 +89,30 @@ def _called(source: Source, named: Named, batch: Batch, notes: list[str]) -> Any
     for calling, dtype in _ways(evaluation, batch, source.parameters.dtype):
         evaluation.calling, evaluation.dtype = calling, dtype
         try:
-            outputs = source.outputs({n: t.clone() for n, t in named.items()}, batch)
+            with RunningStatistics(evaluation):
+                outputs = source.outputs({n: t.clone() for n, t in named.items()}, batch)
         except UserCodeFailed as error:
             tried.append(error)
             continue
         if dtype is not None:
             notes.append(f"floating inputs are cast to {str(dtype).removeprefix('torch.')}")
         return outputs
-    raise UnsupportedModel(
-        tried[0].problem,
+    raise UnsupportedModel(tried[0].problem, _remedy(source)) from tried[0].__cause__
+
+
+def _remedy(source: Source) -> str:
+    """What may help where the model does not take the first examples."""
+    own = str(source.parameters.dtype).removeprefix("torch.")
+    remedy = (
         "the data set, `collate=` and loss of training; inputs of the model's type "
-        f"({str(source.parameters.dtype).removeprefix('torch.')}) on its device.",
-    ) from tried[0].__cause__
+        f"({own}) on its device"
+    )
+    if any(dtype in LOW for dtype in source.parameters.dtypes.values()):
+        remedy += (
+            "; as the model is worked on in float32, casts to a layer's own type "
+            "(`x.to(self.layer.weight.dtype)`) instead of a fixed one, or the model as `.float()`"
+        )
+    return f"{remedy}."
 
 
 def _ways(evaluation: Evaluation, batch: Batch, dtype: torch.dtype) -> list[tuple[Any, Any]]:
@@ -199,21 +213,6 @@ def _check_layout(source: Source, theta: Tensor, batch: Batch, outputs: Tensor) 
             "`NLLLoss` on outputs that are no log-probabilities.",
             "`nn.CrossEntropyLoss()` on logits, or a log-softmax at the end of the model.",
         )
-
-
-def _check_norms(evaluation: Evaluation) -> None:
-    """Raise `UnsupportedModel` for batch norm that measures its batch in evaluation mode, too."""
-    for name, module in evaluation.model.named_modules():
-        if (
-            isinstance(module, nn.modules.batchnorm._NormBase)
-            and not isinstance(module, nn.modules.instancenorm._InstanceNorm)
-            and module.running_mean is None
-        ):
-            raise UnsupportedModel(
-                f"The batch norm {name!r} keeps no running statistics: an example's output "
-                "depends on the others in its batch.",
-                "`track_running_stats=True` in training, or group or layer norm.",
-            )
 
 
 def _check_outputs_alone(evaluation: Evaluation, batch: Batch, outputs: Tensor) -> None:

@@ -16,6 +16,7 @@ from curenu.erasure import ErasureProblem, Method, StepRecord
 from curenu.errors import BadRequest, Cancelled, Disposed
 from curenu.methods import resolve_method
 from curenu.own_model import with_parameters
+from curenu.parameters import patterns_of
 from curenu.risks import EmpiricalRisk
 from curenu.runs.evidence import Head
 from curenu.runs.identity import derived_seed, describe_method, method_of
@@ -107,7 +108,7 @@ def prepare(
 ) -> Request:
     """The request on `run` as it stands; `BadRequest` for what it cannot be."""
     chosen = resolve_method(method)
-    moving: Only = only if only is None or isinstance(only, str) else tuple(only)
+    moving: Only = only if only is None or isinstance(only, str) else patterns_of(only)
     positions = positions_of(forget, run.description.examples, ids=run.task.ids, erased=run.erased)
     check_every_place(run.task.train, positions, run.task.ids)
     head, before = run.head, run.current

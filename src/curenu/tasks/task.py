@@ -16,6 +16,7 @@ from curenu.errors import BadRequest
 from curenu.losses import Loss
 from curenu.risks import TrainingTime
 from curenu.tasks.recipe import Progress, Recipe, train
+from curenu.user_code import calling
 
 __all__ = ["Task"]
 
@@ -82,13 +83,22 @@ class Task:
 
     def decided(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `[m, k]` and classes `[m]`: by `decisions`, or as they are without it."""
-        return self.decisions(outputs, targets) if self.decisions else (outputs, targets)
+        if self.decisions is None:
+            return outputs, targets
+        with calling("`decisions` of the task"):
+            return self.decisions(outputs, targets)
 
     def initialise(self, seed: int) -> nn.Module:
         """A new network; the same seed gives the same weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.build()
+            with calling("`build` of the task"):
+                made: Any = self.build()
+        if not isinstance(made, nn.Module):
+            raise BadRequest(
+                f"`build` of the task returned a {type(made).__name__}.", "a new `torch.nn.Module`."
+            )
+        return made
 
     def train_model(
         self,
