@@ -94,7 +94,7 @@ def _erased(name: str, kind: str, task: Task, gone: list[int]) -> Iterable[dict[
             "network": seed,
             "status": made.results[-1].status.name,
             "ok": made.results[-1].status.ok,
-            "cost": made.cost.examples / (len(kept) * task.recipe.epochs),
+            "cost": made.cost.weighted / task.training_time.retraining(len(kept), len(gone)),
             "notes": list(made.results[-1].notes),
         }
         for part in SETS:

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from curenu.distributed import added, count
 from curenu.memory import peak_device_memory, peak_memory, wait_for_devices
 
-__all__ = ["Cost", "Meter", "clock"]
+__all__ = ["FORWARD", "GRADIENT", "PRODUCT", "Cost", "Meter", "clock"]
+
+FORWARD, GRADIENT = 1, 3
+"""What a pass of one example multiplies, in forward passes; the backward pass is twice that."""
+
+PRODUCT = {"gauss_newton": 5, "hessian": 8}
+"""The same of a product with a curvature: forward-mode through the model, and one pull back."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,8 @@ class Cost:
 
     `gradients` and `hvps` count calls on an objective of any size; `examples` counts
     examples passed through the model for a value, a gradient or a product, each pass once,
-    so that calls on small samples and on all the data can be compared. `peak_bytes` is the
+    so that calls on small samples and on all the data can be compared. `weighted` adds them up in
+    forward passes (1 for a value, 3 a gradient, 5 or 8 a product). `peak_bytes` is the
     largest resident memory of the whole process so far, `device_peak_bytes` the most that its
     tensors took on a CUDA device at once, apart from that; 0 if not measured.
     """
@@ -27,6 +34,7 @@ class Cost:
     gradients: int = 0
     hvps: int = 0
     examples: int = 0
+    weighted: int = 0
     seconds: float = 0.0
     peak_bytes: int = 0
     device_peak_bytes: int = 0
@@ -36,6 +44,7 @@ class Cost:
             self.gradients + other.gradients,
             self.hvps + other.hvps,
             self.examples + other.examples,
+            self.weighted + other.weighted,
             self.seconds + other.seconds,
             max(self.peak_bytes, other.peak_bytes),
             max(self.device_peak_bytes, other.device_peak_bytes),
@@ -60,27 +69,31 @@ class Meter:
     gradients: int = 0
     hvps: int = 0
     examples: int = 0
+    weighted: int = 0
     shared: bool = False
     listener: Callable[[int], None] | None = field(default=None, repr=False)
 
-    def passed(self, examples: int) -> None:
-        """Record one pass of `examples` examples through the model."""
+    def passed(self, examples: int, each: int = GRADIENT) -> None:
+        """Record one pass of `examples` examples, `each` as long as so many forward passes."""
         self.examples += examples
+        self.weighted += each * examples
         if self.listener is not None:
             self.listener(examples * count() if self.shared else examples)
 
     @contextmanager
     def measure(self) -> Iterator[Callable[[], Cost]]:
         """Yield a function that gives the cost since the block was entered."""
-        gradients, hvps, examples = self.gradients, self.hvps, self.examples
+        gradients, hvps = self.gradients, self.hvps
+        examples, weighted = self.examples, self.weighted
         start = clock()
 
         def spent() -> Cost:
-            passed = self.examples - examples
+            passed, work = self.examples - examples, self.weighted - weighted
             return Cost(
                 self.gradients - gradients,
                 self.hvps - hvps,
                 int(added(passed)) if self.shared else passed,
+                int(added(work)) if self.shared else work,
                 clock() - start,
                 peak_memory(),
                 peak_device_memory(),

@@ -82,13 +82,15 @@ class TrainingRecorder:
     ) -> TrainingTime:
         """The time that training has had so far, for `unlearn(..., training=)`.
 
-        `batch_size`, all devices together, is needed for Adam and AdamW; `oracle` is as in
-        `TrainingTime`. Raises `BadRequest` where nothing was recorded, or groups whose
-        parameters move had different times.
+        `batch_size`, all devices together, is needed for Adam and AdamW, and for every optimiser
+        to know what a retraining costs; `oracle` is as in `TrainingTime`. Raises `BadRequest`
+        where nothing was recorded, or groups whose parameters move had different times.
         """
         check_optimizer(self._optimizer)
         total = common_time(self._optimizer, self._known())
-        found = TrainingTime.followed(self._optimizer, total, batch_size=batch_size, oracle=oracle)
+        found = TrainingTime.followed(
+            self._optimizer, total, self._steps, batch_size=batch_size, oracle=oracle
+        )
         return (
             found
             if self._kept is None

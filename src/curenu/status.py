@@ -38,6 +38,10 @@ class Status(Enum):
         "On examples set aside the result was no closer to its aim than the trained model, "
         "which is returned as it was: raise the sample size, or retrain."
     )
+    COST_LIMIT = (
+        "Half of what retraining costs was used before the erasure was done; the best that was "
+        "found is returned: retrain."
+    )
     DIVERGED = (
         "On examples that stay the result is far worse than the model before it: a smaller step, "
         "another method, or retrain."
@@ -49,6 +53,7 @@ class Status(Enum):
         return self not in (
             Status.STALLED,
             Status.NO_GAIN,
+            Status.COST_LIMIT,
             Status.UNMOVED,
             Status.ROUNDED_AWAY,
             Status.DIVERGED,

@@ -83,7 +83,7 @@ def test_on_a_linear_model_it_is_the_damped_newton_step() -> None:
     x, y = blobs(width=2)
     model = trained(linear(2), x, y)
     problem = problem_of(model, x, y, GONE)
-    result = erased(problem, large_held=1, worth=1e-9)
+    result = erased(problem, large_held=1, worth=1e-9, large_harm=float("inf"))
     assert len(result.trace) == 1
     found = result.theta - problem.start
     kept = [i for i in range(len(x)) if i not in GONE]

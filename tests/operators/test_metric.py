@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 from curenu.errors import UnsupportedModel
+from curenu.losses import form_of
 from curenu.operators import Coordinates, Metric, kronecker_metric
+from curenu.operators.label_draws import drawn_by_curvature
 from curenu.risks import EmpiricalRisk
 from tests.problems import (
     Problem,
@@ -111,6 +114,41 @@ def test_labels_are_drawn_alike_whatever_the_micro_batch(build) -> None:
         torch.testing.assert_close(other, found[0], rtol=1e-8, atol=1e-10)
 
 
+def weighted_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    picked = -outputs.log_softmax(1).gather(1, targets[:, None])[:, 0]
+    return (1.0 + targets) * picked
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_slopes_drawn_of_an_own_loss_have_its_second_derivative(count: int) -> None:
+    outputs = torch.randn(1, count, generator=generator(), dtype=torch.float64)
+    target = torch.tensor([count - 1])
+    form = form_of(weighted_cross_entropy, None)
+    draw = drawn_by_curvature(form, [target.expand(40_000)], 0)
+    many = outputs.expand(40_000, count)
+    slopes = 2.0 * (many - draw(many)) / count**0.5  # of the squared error's mean over outputs
+    exact = torch.func.hessian(lambda f: weighted_cross_entropy(f[None], target).sum())(outputs[0])
+    torch.testing.assert_close(slopes.T @ slopes / 40_000, exact, rtol=0.05, atol=0.02)
+
+
+def test_the_metric_of_an_own_loss_is_near_the_one_by_name() -> None:
+    problem = mlp()
+    metrics = []
+    for loss in ("cross_entropy", lambda f, y: functional.cross_entropy(f, y)):
+        risk = EmpiricalRisk(problem.model, problem.dataset, loss)
+        made = [kronecker_metric(risk, risk.start, generator(seed)) for seed in range(120)]
+        metrics.append(sum(dense(one, risk.dimension) for one in made) / len(made))
+    named, own = metrics
+    assert float((named - own).norm() / named.norm()) < 0.05
+
+
+def test_a_loss_without_curvature_in_the_outputs_has_no_metric() -> None:
+    problem = regression()
+    risk = EmpiricalRisk(problem.model, problem.dataset, lambda f, y: (f - y).abs().sum(1))
+    with pytest.raises(UnsupportedModel, match="no curvature"):
+        kronecker_metric(risk, risk.start, generator())
+
+
 def test_what_is_no_linear_layer_has_a_constant() -> None:
     risk = risk_of(batch_norm(), "cross_entropy")
     metric = kronecker_metric(risk, risk.start, generator())
@@ -160,14 +198,9 @@ def test_the_metric_is_that_of_the_parameters_that_move() -> None:
     assert metric.root(risk.start).shape == risk.start.shape
 
 
-@pytest.mark.parametrize("build", [mapping, mlp])
-def test_models_and_losses_it_knows_nothing_of_are_refused(build) -> None:
-    problem = build()
-    risk = EmpiricalRisk(
-        problem.model,
-        problem.dataset,
-        problem.loss if build is mapping else lambda o, t: nn.functional.cross_entropy(o, t),
-    )
+def test_a_loss_that_hides_the_outputs_is_refused() -> None:
+    problem = mapping()
+    risk = EmpiricalRisk(problem.model, problem.dataset, problem.loss)
     with pytest.raises(UnsupportedModel, match="K-FAC needs"):
         kronecker_metric(risk, risk.start, generator())
 

@@ -11,7 +11,7 @@ from curenu.autodiff.jacobian import add_by_jacobian
 from curenu.autodiff.layers import add_by_layers
 from curenu.autodiff.micro_batch import Differentiated, Kind, MicroBatch
 from curenu.autodiff.pieces import Pieces, accumulate, pieces_of
-from curenu.cost import Meter
+from curenu.cost import PRODUCT, Meter
 from curenu.distributed import added, least, reduced
 from curenu.errors import UnsupportedModel
 from curenu.memory import available_memory
@@ -43,9 +43,11 @@ class Linearisation:
         weight_decay: float,
         meter: Meter,
         kept: int,
+        kind: Kind,
         product_dtype: torch.dtype | None = None,
         positive_semidefinite: bool = False,
     ) -> None:
+        self._kind: Kind = kind
         self.positive_semidefinite = positive_semidefinite
         self._stream = stream
         self._theta = theta
@@ -93,7 +95,7 @@ class Linearisation:
                 image = batch.product(pieces, keep=True)
             else:
                 image = batch.product(pieces, self._dtype)
-            self._meter.passed(batch.count)
+            self._meter.passed(batch.count, PRODUCT[self._kind])
             if image is None:
                 self._flat.add(index)
             else:
@@ -158,7 +160,7 @@ class Linearisation:
             self._add_columns(
                 total, batch if isinstance(batch, Differentiated) else batch.differentiate()
             )
-            self._meter.passed(dimension * batch.count)
+            self._meter.passed(dimension * batch.count, PRODUCT[self._kind])
 
     def _add_columns(self, total: Tensor, batch: Differentiated) -> None:
         dimension = self._theta.numel()

@@ -12,7 +12,7 @@ from torch import Tensor
 from curenu.autodiff import Kind
 from curenu.budgets import BASIS_MEMORY, Memory
 from curenu.cubic import CubicModel, CubicSolver, LanczosSolver
-from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
+from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
 from curenu.newton.adaptive import (
     Judge,
     Penalty,
@@ -20,9 +20,11 @@ from curenu.newton.adaptive import (
     accept,
     first_penalty,
 )
+from curenu.newton.allowance import Allowance
+from curenu.newton.certifying import certify
 from curenu.newton.iterates import Draw, Found, TailMean
 from curenu.newton.large_step import LargeStep
-from curenu.newton.plan import planned
+from curenu.newton.plan import planned, steps_cost
 from curenu.newton.target import (
     Aim,
     Curvature,
@@ -31,7 +33,7 @@ from curenu.newton.target import (
     aim_at,
 )
 from curenu.newton.tuning import Tuning
-from curenu.operators import Coordinates, extreme_eigenvalues, kept_vectors, length
+from curenu.operators import Coordinates
 from curenu.risks import AnchoredRisk, Objective
 from curenu.status import Advice, Status
 
@@ -80,6 +82,8 @@ class CubicNewton:
 
     def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
         """Iterate from `problem.start`, check on held-out examples, certify where it ended."""
+        share = self.tuning.most_cost if self.judged else math.inf
+        allowance = Allowance.of(problem, share)
         with problem.retain.meter.measure() as spent:
             target = aim_at(
                 problem,
@@ -91,8 +95,8 @@ class CubicNewton:
                 self.memory,
             )
             loop = self._to_the_minimum() if target.converged and self.judged else self
-            found = loop._found(problem, target, generator)
-            certificate = self._certify(target.objective, found, generator)
+            found = loop._found(problem, target, allowance, generator)
+            certificate = certify(self, target.objective, found, generator)
         notes = (*target.notes, *found.notes)
         warm = found.first if self.penalty == "auto" and found.status.ok else None
         return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes, warm)
@@ -122,40 +126,78 @@ class CubicNewton:
             tolerance=max(self.tolerance, self.tuning.minimum_tolerance),
         )
 
-    def _found(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
+    def _found(
+        self,
+        problem: ErasureProblem,
+        target: Target,
+        allowance: Allowance,
+        generator: torch.Generator,
+    ) -> Found:
         """One large step where that is enough, otherwise the steps; none where nothing pulls."""
         objective = target.objective
         anchored = isinstance(objective, AnchoredRisk) and problem.anchor is None
         if anchored and not cast(AnchoredRisk, objective).gradient_at_start.any():
             return Found(problem.start.clone(), Status.CONVERGED, (), None, None)
-        large = self._large_step(problem, target)
+        large = self._large_step(problem, target, allowance)
         outcome = None if large is None else large(generator)
         if outcome is None:
-            return self._tried(problem, target, generator)
+            return self._within(problem, target, allowance, generator)
         if outcome.doubt is None:
             notes = (outcome.note,)
             return Found(outcome.theta, Status.SCHEDULE_DONE, outcome.trace, None, None, notes)
-        onward = Coordinates(outcome.theta, target.coordinates.metric)
-        found = self._tried(problem, replace(target, coordinates=onward), generator)
+        onward = replace(target, coordinates=Coordinates(outcome.best, target.coordinates.metric))
+        found = self._within(problem, onward, allowance, generator)
         advice = (str(Advice.BENDS),) if outcome.doubt.bends else ()
         notes = (f"{outcome.note}, and more steps: {outcome.doubt.why}", *found.notes, *advice)
         return replace(found, trace=(*outcome.trace, *found.trace), notes=notes)
 
-    def _large_step(self, problem: ErasureProblem, target: Target) -> LargeStep | None:
+    def _within(
+        self,
+        problem: ErasureProblem,
+        target: Target,
+        allowance: Allowance,
+        generator: torch.Generator,
+    ) -> Found:
+        """The steps on samples as large as may be paid for; none where those are too small."""
+        size = min(self.sample_size or problem.retain.size, problem.retain.size)
+        least = min(size, self.tuning.least_sample)
+        for steps in (self.max_steps, *self.tuning.fewer_steps):
+            fewer = replace(self, max_steps=min(steps, self.max_steps))
+            fitting = allowance.fitting(size, *steps_cost(fewer, problem, target.curvature))
+            if fitting >= least:
+                break
+        else:
+            theta = target.coordinates.theta(target.coordinates.start)
+            return Found(theta, Status.COST_LIMIT, (), None, None)
+        if not self.judged or (fitting == size and steps == self.max_steps):
+            return self._tried(problem, target, allowance, generator)
+        found = replace(fewer, sample_size=fitting)._tried(problem, target, allowance, generator)
+        note = f"{fewer.max_steps} steps on {fitting} examples, for half of a retraining's cost"
+        return replace(found, notes=(note, *found.notes))
+
+    def _large_step(
+        self, problem: ErasureProblem, target: Target, allowance: Allowance
+    ) -> LargeStep | None:
         """None where the minimum is the aim, or an earlier model is what is anchored at."""
         limited = target.limit is not None and target.limit.curvature > 0.0
         stops = limited and not self.tolerance and not self.certificate_products
         if not (self.single_step and self.judged and stops) or problem.anchor is not None:
             return None
-        return LargeStep(problem, target, self.tuning, self.memory)
+        return LargeStep(problem, target, self.tuning, self.memory, allowance)
 
-    def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
+    def _tried(
+        self,
+        problem: ErasureProblem,
+        target: Target,
+        allowance: Allowance,
+        generator: torch.Generator,
+    ) -> Found:
         """The result on samples large enough that it is one on examples set aside, too."""
         objective = target.objective
         size = self.sample_size or objective.size
         apart = self.held(objective.size)
         if apart == 0 or not isinstance(objective, AnchoredRisk):
-            return self._iterate(problem, target, size, generator)
+            return self._iterate(problem, target, size, allowance, generator)
         rest, held = objective.hold_out(apart, generator)
         target = replace(target, objective=rest)
         before = float(held.value(problem.start))
@@ -164,23 +206,27 @@ class CubicNewton:
         trace: tuple[StepRecord, ...] = ()
         while True:
             judge = Judge(target.coordinates.view(few), few_before, self.tuning)
-            found = self._iterate(problem, target, size, generator, judge)
+            found = self._iterate(problem, target, size, allowance, generator, judge)
             trace += found.trace
             after, rounding = held.measure(found.theta)
             if float(after) <= before + self.tuning.certain * rounding:
                 aside = Judge(few, few_before, self.tuning)
                 theta, share = aside.draw_back(problem.start, found.theta)
-                grown = () if size == self.sample_size else (f"samples grown to {size}",)
+                larger = () if size == self.sample_size else (f"samples grown to {size}",)
                 drawn = () if share == 1.0 else (f"drawn back to {share:.0%} of the way",)
-                return replace(found, theta=theta, trace=trace, notes=grown + drawn)
+                return replace(found, theta=theta, trace=trace, notes=larger + drawn)
             if problem.penalty is not None:  # the request before's may be what failed
                 problem = replace(problem, penalty=None)
                 continue
-            if size >= rest.size:
+            grown = size * self.tuning.growth
+            if (
+                size >= rest.size
+                or allowance.fitting(grown, *steps_cost(self, problem, target.curvature)) < grown
+            ):
                 start = problem.start.clone()
                 return replace(found, theta=start, status=Status.NO_GAIN, trace=trace)
             del found  # a vector less while the next is looked for
-            size *= self.tuning.growth
+            size = grown
 
     def held(self, size: int) -> int:
         """How many retained examples are set aside: none where a sample would be all the rest."""
@@ -189,7 +235,7 @@ class CubicNewton:
         apart = min(max(self.sample_size, self.tuning.held), size // 5)
         return apart if self.sample_size < size - apart else 0
 
-    def _draw(self, objective: Objective, size: int, generator: torch.Generator) -> Draw:
+    def draw(self, objective: Objective, size: int, generator: torch.Generator) -> Draw:
         gradient = objective.sample(size, generator)
         if self.hvp_size is None:
             return Draw(gradient, gradient)
@@ -200,6 +246,7 @@ class CubicNewton:
         problem: ErasureProblem,
         target: Target,
         size: int,
+        allowance: Allowance,
         generator: torch.Generator,
         judge: Judge | None = None,
     ) -> Found:
@@ -212,8 +259,11 @@ class CubicNewton:
         trace: list[StepRecord] = []
         status = Status.STEP_LIMIT if self.tolerance else Status.SCHEDULE_DONE
         for _ in range(self.max_steps):
+            if trace and allowance.left <= 0:
+                status = Status.COST_LIMIT
+                break
             products = problem.retain.meter.hvps
-            draw = self._draw(target.objective, size, generator).seen(coordinates)
+            draw = self.draw(target.objective, size, generator).seen(coordinates)
             point = self._point(t, draw, target.curvature)
             goal = self.tolerance * point.gradient_norm if goal is None else goal
             if penalty is None:
@@ -251,35 +301,6 @@ class CubicNewton:
             return Point(t, draw.gradient, curvature.value, curvature.gradient, curvature)
         value = float(draw.gradient.value(t)) if self.penalty == "auto" else None
         return Point(t, draw.gradient, value, draw.gradient.gradient(t), curvature)
-
-    def _certify(
-        self, objective: Objective, found: Found, generator: torch.Generator
-    ) -> Certificate | None:
-        """Of the objective itself: its Hessian, in the parameters' own lengths."""
-        if not self.certificate_products or found.penalty is None:
-            return None
-        seen = self._draw(objective, self.sample_size or objective.size, generator)
-        hessian = seen.curvature.linearise(
-            found.theta, memory_budget=self.memory.graphs, full_precision=True
-        )
-        whole = seen.gradient is seen.curvature
-        gradient = hessian.gradient if whole else seen.gradient.gradient(found.theta)
-        ends = extreme_eigenvalues(
-            hessian,
-            found.theta,
-            max_products=self.certificate_products,
-            generator=generator,
-            keep=kept_vectors(found.theta, self.basis_bytes()),
-        )
-        return Certificate(
-            gradient_norm=length(gradient),
-            lambda_min=ends.smallest.value,
-            lambda_min_residual=ends.smallest.residual,
-            penalty=found.penalty,
-            examples=min(seen.gradient.size, seen.curvature.size),
-            population=objective.size,
-            recurrence=ends.recurrence,
-        )
 
     def basis_bytes(self) -> int:
         """Bytes of Krylov vectors that the certificate may keep."""

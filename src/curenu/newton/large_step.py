@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from curenu.budgets import BASIS_MEMORY, Memory
+from curenu.cost import FORWARD, GRADIENT, PRODUCT
 from curenu.erasure import ErasureProblem, StepRecord
+from curenu.newton.allowance import Allowance
 from curenu.newton.krylov_steps import krylov_steps
 from curenu.newton.response import Response
 from curenu.newton.target import Target
@@ -21,20 +23,25 @@ __all__ = ["LargeStep", "Outcome", "large_step_examples", "most_kept"]
 
 
 class Doubt(NamedTuple):
-    """Why a step is not enough, and whether because the network does not answer linearly."""
+    """Why a step is not enough; whether the network does not answer linearly, or is harmed."""
 
     why: str
     bends: bool = False
+    harms: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where it led, `[d]`, and by what steps; `doubt` says why that is not enough."""
+    """Where it led, `[d]`, and by what steps; `doubt` says why that is not enough.
+
+    `best` is what to go on from, and to end with where there is nothing left to pay for more.
+    """
 
     theta: Tensor
     trace: tuple[StepRecord, ...]
     note: str
-    doubt: Doubt | None = None
+    doubt: Doubt | None
+    best: Tensor
 
 
 @dataclass(frozen=True)
@@ -48,55 +55,82 @@ class LargeStep:
 
     It is enough where the network answers nearly linearly. `doubt` is raised where the forget
     set's loss does not change as its quadratic model says, where it bends far from its slope,
-    and where the forget set was never fitted: its pull is then no small perturbation.
+    where the retained loss rises by more than a share of what the forget set's does, and where
+    the forget set was never fitted: its pull is then no small perturbation. Of what half a
+    retraining costs it takes half at most.
     """
 
     problem: ErasureProblem
     target: Target
     tuning: Tuning
-    memory: Memory = Memory()
+    memory: Memory
+    allowance: Allowance
 
     def __call__(self, generator: torch.Generator) -> Outcome | None:
-        """The step and what is thought of it; None where there is nothing to set aside."""
+        """The step and what is thought of it; None where too little may be passed or set aside."""
         objective = self.target.objective
         if not isinstance(objective, AnchoredRisk):
             return None
         apart = min(self.tuning.large_held, objective.size // 5)
+        apart = self.allowance.fitting(apart, FORWARD * (self._products() + 2), 0.0, share=0.1)
         if apart < 1:
             return None
         rest, held = objective.hold_out(apart, generator)
         training = self.problem.training
         if training.checkpoints and training.adaptive_batch is None:
             return self._along_training(held, generator)
-        size = large_sample(rest.size, self.tuning)
-        theta, record, rose = self._step(rest.sample(size, generator), held)
+        size, products = self._size(rest.size, held.size)
+        if size < min(self.tuning.least_sample, large_sample(rest.size, self.tuning)):
+            return None
+        theta, record, rose = self._step(rest.sample(size, generator), held, products)
         note = f"one step on {size} examples, {record.products} products"
         if training.checkpoints:
             note += ", checkpoints of an adaptive optimiser left aside"
-        doubt = Doubt("the objective rose on examples set aside") if rose else None
-        return Outcome(theta, (record,), note, doubt or self._doubt(theta, held, generator))
+        said = "the objective rose on examples set aside"
+        doubt = Doubt(said, harms=True) if rose else None
+        doubt = doubt or self._doubt(theta, held, generator)
+        harmed = doubt is not None and doubt.harms
+        best = self.problem.start.clone() if harmed else theta
+        return Outcome(theta, (record,), note, doubt, best)
 
     def _along_training(self, held: AnchoredRisk, generator: torch.Generator) -> Outcome:
         """The same with the pull at each checkpoint, not only at the last model."""
         metric = self.target.coordinates.metric is not None
-        size = large_sample(self.problem.retain.size, self.tuning)
+        size, products = self._size(self.problem.retain.size, held.size)
+        size = max(1, size)
         respond = Response(
             self.problem,
             self.target.curvature,
             metric,
-            self._products(),
+            products,
             self.tuning,
             self.memory.graphs,
         )
         theta, trace = respond(size, generator)
         note = f"response along training, {len(trace)} checkpoints, {size} examples"
-        return Outcome(theta, trace, note, self._doubt(theta, held, generator))
+        return Outcome(theta, trace, note, self._doubt(theta, held, generator), theta)
+
+    def _size(self, among: int, held: int) -> tuple[int, int]:
+        """(examples of the sample, products): as many as half of what is left allows.
+
+        Rather few products than a small sample.
+        """
+        wanted, most = large_sample(among, self.tuning), self._products()
+        size, parts = 0, max(1, len(self.problem.training.checkpoints))
+        for products in (most, max(1, most // 2)):
+            each, beside = PRODUCT[self.target.curvature] * products * parts, held * (products + 2)
+            size = self.allowance.fitting(wanted, each, FORWARD * beside, share=0.5)
+            if size >= min(wanted, 4 * self.tuning.least_sample):
+                return size, products
+        return size, max(1, most // 2)
 
     def _products(self) -> int:
         metric = self.target.coordinates.metric is not None
         return self.tuning.most_products(metric, most_kept(self.problem.start, self.memory))
 
-    def _step(self, sample: AnchoredRisk, held: AnchoredRisk) -> tuple[Tensor, StepRecord, bool]:
+    def _step(
+        self, sample: AnchoredRisk, held: AnchoredRisk, most: int
+    ) -> tuple[Tensor, StepRecord, bool]:
         """The step of the largest space whose fall on `held` is a share of the best.
 
         Whether the objective rose there, beyond rounding, is said as well.
@@ -111,7 +145,7 @@ class LargeStep:
         before = float(held.value(start))
         theta, record, lowest, rose = start, StepRecord(), 0.0, False
         reach = self.tuning.longest * max(1.0, length(start))
-        steps = krylov_steps(curvature, gradient, self._products(), reach)
+        steps = krylov_steps(curvature, gradient, most, reach)
         for products, (step, damping) in enumerate(steps, start=1):
             point = start + coordinates.step(step)
             after, rounding = held.measure(point)
@@ -131,7 +165,10 @@ class LargeStep:
     def _doubt(self, theta: Tensor, held: AnchoredRisk, generator: torch.Generator) -> Doubt | None:
         """Why the step is not to be trusted; None where nothing speaks against it."""
         start, tuning = self.problem.start, self.tuning
-        forget = self.problem.forget.sample(tuning.large_held, generator)
+        each = GRADIENT + PRODUCT[self.target.curvature] + FORWARD
+        few = self.allowance.fitting(tuning.large_held, each, 0.0, share=0.1)
+        few = min(tuning.large_held, max(tuning.least_sample, few))
+        forget = self.problem.forget.sample(few, generator)
         model = forget.linearise(start, curvature=self.target.curvature)
         retain = self.problem.retain.subset(held.ids)
         fitted = _loss(retain, start, float(retain.value(start)))
@@ -145,6 +182,10 @@ class LargeStep:
         change = float(after) - model.value
         if abs(change - expected) <= tuning.certain * rounding:
             return None
+        rise = _loss(retain, theta, float(retain.value(theta))) - fitted
+        if rise > tuning.large_harm * abs(change):
+            said = f"the retained loss rose by {rise:.3g}, the forget set's by {change:.3g}"
+            return Doubt(said, bends=True, harms=True)
         least, most = tuning.large_agrees
         if not least <= change / expected <= most:
             answer = f"{change / expected:.2f} times as was expected"

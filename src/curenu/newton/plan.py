@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from curenu.autodiff import Kind
 from curenu.budgets import LEAST_BASIS
+from curenu.cost import FORWARD, GRADIENT, PRODUCT
 from curenu.erasure import ErasureProblem, Plan
 from curenu.newton.large_step import large_step_examples, most_kept
 from curenu.newton.precision import precision_examples
@@ -14,7 +16,7 @@ from curenu.newton.target import kind_of
 if TYPE_CHECKING:
     from curenu.newton.cubic_newton import CubicNewton
 
-__all__ = ["planned"]
+__all__ = ["planned", "steps_cost"]
 
 
 def planned(loop: CubicNewton, problem: ErasureProblem) -> Plan:
@@ -57,6 +59,17 @@ def planned(loop: CubicNewton, problem: ErasureProblem) -> Plan:
         kept=products if bent == "hessian" and loop.memory.graphs != 0 else 0,
         graphs=loop.memory.graphs,
     )
+
+
+def steps_cost(loop: CubicNewton, problem: ErasureProblem, kind: Kind) -> tuple[float, float]:
+    """Weighted examples that all steps pass for one of a sample, and besides."""
+    retain, forget = problem.retain.size, problem.forget.size
+    products = loop.solver.budget(problem.retain.dimension).products
+    step = GRADIENT + 2 * FORWARD + PRODUCT[kind] * products
+    held = loop.held(retain)
+    beside = 4 * held + loop.max_steps * 6 * held / loop.tuning.glanced
+    share = 1 + max(1 / 4, forget / retain) if loop.objective == "anchored" else 1.0
+    return share * loop.max_steps * step, share * FORWARD * beside
 
 
 def _certificate_vectors(loop: CubicNewton, problem: ErasureProblem) -> int:

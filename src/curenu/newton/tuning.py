@@ -41,8 +41,14 @@ class Tuning(Settings):
     far as memory keeps their vectors; `large_held` examples are set aside, and the space grows
     while the objective there falls by `worth` of the most that it did. The step is enough where,
     on `large_held` forget examples, the loss changes by a factor within `large_agrees` of what its
-    quadratic model says, by `large_bend` times what its slope says at most, and where its mean is
-    `large_fitted` times that of retained examples at most.
+    quadratic model says, by `large_bend` times what its slope says at most, where the retained
+    loss rises by `large_harm` of that at most, and where its mean is `large_fitted` times that of
+    retained examples at most.
+
+    Where the examples that training passed are known, all of it together costs `most_cost` of a
+    retraining's at most, counted in forward passes: samples become smaller, then
+    the steps `fewer_steps`; where `least_sample` examples are still too many the best so far is
+    the result, and its status says so.
 
     Where training had converged, `minimum_steps` at most are taken with
     `minimum_products` each, until the gradient is `minimum_tolerance` of the first.
@@ -72,7 +78,11 @@ class Tuning(Settings):
     large_held: Count = 1024
     large_agrees: tuple[Limit, Limit] = (0.8, 1.2)
     large_bend: Limit = 1.6
+    large_harm: Limit = 0.2
     large_fitted: Limit = 3.0
+    most_cost: Positive = 0.5
+    least_sample: Count = 128
+    fewer_steps: tuple[Count, ...] = (5, 3)
     minimum_steps: Count = 20
     minimum_products: Count = 20
     minimum_tolerance: BelowOne = 1e-3

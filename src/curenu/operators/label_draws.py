@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from curenu.distributed import own
+from curenu.errors import UnsupportedModel
+from curenu.losses import Form
 
-__all__ = ["drawn_by_all", "drawn_on_host"]
+__all__ = ["drawn_by_all", "drawn_by_curvature", "drawn_on_host"]
+
+_WIDEST = 256  # outputs whose second derivatives are formed an example
 
 
 def drawn_on_host(operator: Any, seed: int) -> Callable[[Tensor], Tensor]:
@@ -32,9 +36,52 @@ def _beside(outputs: Tensor, generator: torch.Generator) -> Tensor:
 
     `torch.randn` gives other numbers for the same rows in parts; uniform ones are drawn one by one.
     """
-    uniform = torch.rand(outputs.shape, generator=generator, dtype=torch.float64)
-    tiny = torch.finfo(torch.float64).tiny
-    return outputs + (0.5**0.5 * torch.special.ndtri(uniform.clamp_min(tiny))).to(outputs)
+    return outputs + (0.5**0.5 * _normal(outputs, generator)).to(outputs)
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    uniform = torch.rand(like.shape, generator=generator, dtype=torch.float64)
+    return torch.special.ndtri(uniform.clamp_min(torch.finfo(torch.float64).tiny))
+
+
+def drawn_by_curvature(form: Form, targets: Iterable[Any], seed: int) -> Callable[[Tensor], Tensor]:
+    """Targets for squared errors whose slopes v have E vvᵀ = ∂²l/∂f², example by example.
+
+    What K-FAC needs of any loss that is a sum over examples of a function of the outputs `[b, k]`;
+    negative curvature is left out. `targets` are those of one micro-batch after another. The
+    squared error's own mean over k outputs makes its slope 2(f − y)/√k.
+    """
+    following, generator = iter(targets), torch.Generator().manual_seed(seed)
+
+    def draw_label(outputs: Tensor) -> Tensor:
+        root = _root(form, outputs.detach(), next(following))
+        noise = _normal(outputs, generator).to(root)
+        slope = (root @ noise.unsqueeze(2)).squeeze(2)
+        return outputs.detach() - (0.5 * outputs.shape[1] ** 0.5 * slope).to(outputs)
+
+    return draw_label
+
+
+def _root(form: Form, outputs: Tensor, targets: Any) -> Tensor:
+    """R `[b, k, k]` with RRᵀ the positive part of ∂²l/∂f² of each example."""
+    if outputs.ndim != 2 or outputs.shape[1] > _WIDEST:
+        raise UnsupportedModel(
+            f"K-FAC needs outputs [b, k] with k up to {_WIDEST}, not {list(outputs.shape)}.",
+            'preconditioner="none".',
+        )
+    at = outputs.double().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(form.sum(at, targets), at, create_graph=True)
+        if not slope.requires_grad:
+            raise UnsupportedModel(
+                "K-FAC found no curvature of the loss in the outputs.", 'preconditioner="none".'
+            )
+        rows = [
+            torch.autograd.grad(slope[:, k].sum(), at, retain_graph=True)[0]
+            for k in range(outputs.shape[1])
+        ]
+    values, vectors = torch.linalg.eigh(torch.stack(rows, 1).detach())
+    return vectors * values.clamp_min(0.0).sqrt().unsqueeze(1)
 
 
 def drawn_by_all(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from curenu.distributed import alone, count, own, reduced
 from curenu.errors import CurenuError, UnsupportedModel
 from curenu.memory import available_memory
-from curenu.operators.label_draws import drawn_by_all, drawn_on_host
+from curenu.operators.label_draws import drawn_by_all, drawn_by_curvature, drawn_on_host
 from curenu.own_model import full_copy
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.user_code import said
@@ -89,26 +89,27 @@ def kronecker_metric(
 ) -> Metric:
     """The metric at theta from K-FAC on the examples of `risk`; about two gradients.
 
-    Labels are drawn from the model. `damping` is relative to the mean of the Gauss-Newton
+    Labels are drawn from the model, or slopes from the loss's own second derivative in the outputs
+    where it is none that has labels. `damping` is relative to the mean of the Gauss-Newton
     matrix's diagonal over the layers it knows. Source: Martens and Grosse (2015), Grosse and
     Martens (2016), as curvlinops has them.
 
     Raises `UnsupportedModel` when there is no linear or convolutional layer to take factors
-    of, or the loss is not one known by name on (input, target) pairs, or, naming the bytes, where
+    of, or the loss hides the outputs or has no curvature in them, or, naming the bytes, where
     the factors do not fit in memory.
     """
     model = _placed(risk, theta)
     layers = _layers(model)
     evaluation = risk.source.evaluation
-    loss = evaluation.form.criterion() if evaluation.calling == "one" else None
-    if loss is None or not layers:
+    shown = evaluation.shows_outputs and evaluation.tokens is None
+    if not layers or evaluation.calling != "one" or not shown:
         raise UnsupportedModel(
-            "K-FAC needs linear or convolutional layers and a loss known by name.",
+            "K-FAC needs linear or convolutional layers and a loss of outputs and targets.",
             'preconditioner="none".',
         )
     _check_memory(layers, theta)
     with risk.source.arithmetic():  # whatever modes the caller has switched on
-        factors = _factors(risk, model, layers, loss, generator)
+        factors = _factors(risk, model, layers, generator)
     places = _places(risk)
     spectra = {}
     for name, (inputs, outputs) in factors.items():
@@ -221,7 +222,6 @@ def _factors(
     risk: EmpiricalRisk,
     model: nn.Module,
     layers: dict[str, nn.Module],
-    loss: nn.Module,
     generator: torch.Generator,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """(input, output-gradient) covariances of each layer that was called, from curvlinops.
@@ -231,8 +231,13 @@ def _factors(
     """
     if risk.size < count():
         with alone():  # not an example for each
-            return _factors(risk, model, layers, loss, generator)
-    operator_of = _library()
+            return _factors(risk, model, layers, generator)
+    form, operator_of = risk.source.evaluation.form, _library()
+    known = form.criterion()
+    if known is None and count() > 1:
+        raise UnsupportedModel(
+            "K-FAC of a loss of one's own is measured in one process.", 'preconditioner="none".'
+        )
     seed = int(torch.randint(2**31, (), generator=generator))
     parameters = [p for layer in layers.values() for p in layer.parameters() if p.requires_grad]
     dealt = [(ids[own()], len(ids)) for ids in risk.ids.split(risk.source.micro_batch_size)]
@@ -242,7 +247,7 @@ def _factors(
     def work() -> Any:
         operator = operator_of(
             model,
-            loss,
+            known or nn.MSELoss(),
             parameters,
             data,
             check_deterministic=False,
@@ -252,8 +257,12 @@ def _factors(
             num_data=risk.size,
             num_per_example_loss_terms=1,
         )
-        draw = drawn_on_host(operator, seed)
-        operator.draw_label = draw if count() == 1 else drawn_by_all(draw, shares)
+        if known is None:
+            targets = (risk.source.evaluation.targets(risk.source.batch(ids)) for ids, _ in shares)
+            operator.draw_label = drawn_by_curvature(form, targets, seed)
+        else:
+            draw = drawn_on_host(operator, seed)
+            operator.draw_label = draw if count() == 1 else drawn_by_all(draw, shares)
         operator.compute_kronecker_factors()
         return operator.state_dict()
 
@@ -275,6 +284,8 @@ def _given(risk: EmpiricalRisk, ids: Tensor) -> tuple[Any, Tensor]:
     if evaluation.of_classes:
         shape = targets.shape if not targets.is_floating_point() else targets[:, 0].shape
         targets = torch.zeros(shape, dtype=torch.int64, device=targets.device)
+    elif evaluation.form.criterion() is None:
+        targets = torch.zeros(len(ids), 1, device=risk.parameters.device)
     return evaluation.inputs(evaluation.cast(batch.content)), targets
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from curenu.budgets import OUTPUT_MEMORY
+from curenu.cost import FORWARD
 from curenu.data import Batch
 from curenu.risks.source import Source
 from curenu.risks.terms import Quadratic, Term
@@ -50,7 +51,7 @@ class Anchor:
     def _made(self, batch: Batch) -> Tensor:
         with self.source.arithmetic(), torch.no_grad():
             made = self.source.outputs(self.source.named(self._start), batch).detach()
-        self.source.meter.passed(batch.size)
+        self.source.meter.passed(batch.size, FORWARD)
         return made
 
     def _apart(self, batch: Batch, made: Tensor) -> tuple[Tensor, ...]:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from curenu.autodiff.bags import twice_differentiable_bags
 from curenu.budgets import DATA_MEMORY
 from curenu.checks import check_product_dtype, positions_of
-from curenu.cost import Meter
+from curenu.cost import FORWARD, Meter
 from curenu.data import Collate, Examples
 from curenu.errors import BadRequest
 from curenu.losses import Loss, Reduction, Tokens
@@ -182,7 +182,7 @@ class EmpiricalRisk(Risk):
                 targets = self.source.evaluation.targets(batch)
                 shown = targets.classes if isinstance(targets, Tokens) else targets
                 collected.append((self.source.outputs(named, batch), shown))
-                self.meter.passed(batch.size)
+                self.meter.passed(batch.size, FORWARD)
         outputs, targets = zip(*collected, strict=True)
         return torch.cat(outputs), torch.cat(targets)
 

@@ -107,14 +107,15 @@ def common_time(optimizer: Optimizer, totals: Sequence[float]) -> float:
 
 def planned(
     optimizer: Optimizer, schedule: Schedule | None, steps: int | None, steps_per_rate: int
-) -> list[float]:
-    """Each group's time over `steps` steps, the rate changing every `steps_per_rate` of them."""
+) -> tuple[list[float], int]:
+    """(each group's time over the steps, their number); a rate lasts `steps_per_rate` of them."""
     steps_per_rate = fitted("steps_per_rate", steps_per_rate, Count)
     if not isinstance(schedule, LRScheduler | Sequence | None) or isinstance(schedule, str):
         raise BadRequest(f"schedule={schedule!r}.", "a scheduler of torch, or a list of rates.")
     if steps is None and isinstance(schedule, Sequence):
         steps = len(schedule) * steps_per_rate
-    left: int = fitted("steps", steps, Count)
+    count: int = fitted("steps", steps, Count)
+    left = count
     stand_in = _stand_in(optimizer)
     totals = [0.0] * len(stand_in.param_groups)
     for _ in _rates(optimizer, stand_in, schedule, math.ceil(left / steps_per_rate)):
@@ -123,7 +124,7 @@ def planned(
         totals = [
             total + lasting * time for total, time in zip(totals, step_times(stand_in), strict=True)
         ]
-    return totals
+    return totals, count
 
 
 def _stand_in(optimizer: Optimizer) -> Optimizer:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from curenu.autodiff.linearisation import Kind
 from curenu.checkpoints import Checkpoint, spans
+from curenu.cost import GRADIENT
 from curenu.errors import BadRequest
 from curenu.risks.convergence import converged, convergence_examples
 from curenu.risks.empirical import EmpiricalRisk
@@ -60,6 +61,10 @@ class TrainingTime(Settings):
     square of its gradients (Adam, with T = Σ rate), None for plain or momentum descent.
     `TrainingTime.of` and `curenu.TrainingRecorder` add it up.
 
+    `passes` is how many examples training passed, epochs times their number: what a retraining
+    costs, of which the default method uses half at most. None where it is not known: then there is
+    no such bound.
+
     `checkpoints` are weights that training passed through, as `curenu.TrainingRecorder` keeps
     them; with them the pull of the forget set is followed along training, not only at its end.
 
@@ -71,6 +76,7 @@ class TrainingTime(Settings):
     total: Time | None = None
     adaptive_batch: Count | None = None
     oracle: OracleProtocol = "same_epochs"
+    passes: Count | None = field(default=None, kw_only=True)
     checkpoints: tuple[Checkpoint, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
@@ -113,27 +119,36 @@ class TrainingTime(Settings):
         whose times differ.
         """
         check_optimizer(optimizer)
-        total = common_time(optimizer, planned(optimizer, schedule, steps, steps_per_rate))
-        return cls.followed(optimizer, total, batch_size=batch_size, oracle=oracle)
+        times, count = planned(optimizer, schedule, steps, steps_per_rate)
+        total = common_time(optimizer, times)
+        return cls.followed(optimizer, total, count, batch_size=batch_size, oracle=oracle)
 
     @classmethod
     def followed(
         cls,
         optimizer: Optimizer,
         total: float,
+        steps: int,
         *,
         batch_size: int | None = None,
         oracle: OracleProtocol = "same_epochs",
     ) -> Self:
-        """The time `total` under this kind of optimiser; Adam needs its batch size."""
+        """The time `total` of `steps` under this kind of optimiser; Adam needs its batch size."""
+        passes = None if batch_size is None else steps * batch_size
         if not is_adaptive(optimizer):
-            return cls(total, oracle=oracle)
+            return cls(total, oracle=oracle, passes=passes)
         if batch_size is None:
             raise BadRequest(
                 "Adam divides its rates by the gradients of batches, whose size is not given.",
                 "`batch_size=` of training.",
             )
-        return cls(total, batch_size, oracle)
+        return cls(total, batch_size, oracle, passes=passes)
+
+    def retraining(self, retained: int, erased: int) -> float:
+        """Weighted examples that retraining on what stays passes; inf where it is not known."""
+        if self.passes is None:
+            return math.inf
+        return GRADIENT * self.passes * retained / (retained + erased)
 
     def examples(self, retain: EmpiricalRisk, forget: EmpiricalRisk) -> int:
         """How many examples `limit` passes at most."""

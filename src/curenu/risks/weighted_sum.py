@@ -14,7 +14,7 @@ from curenu.autodiff.micro_batch import MicroBatch
 from curenu.autodiff.pieces import Pieces, accumulate, graph_bytes, pieces_of
 from curenu.budgets import GRAPH_MEMORY
 from curenu.checks import check_curvature
-from curenu.cost import Meter
+from curenu.cost import FORWARD, GRADIENT, PRODUCT, Meter
 from curenu.data import Batch
 from curenu.distributed import added, dealt, least, reduced
 from curenu.errors import IllPosed, UnsupportedModel
@@ -124,6 +124,7 @@ class WeightedSum:
             weight_decay=self.quadratic.scale,
             meter=self.meter,
             kept=self._kept(theta, budget) if keeps else 0,
+            kind=curvature,
             product_dtype=lower,
             positive_semidefinite=self._is_semidefinite(curvature),
         )
@@ -147,7 +148,7 @@ class WeightedSum:
             batch.check_twice_differentiable()
             accumulate(gradient, batch.grads, batch.leaves)
             accumulate(product, batch.product(pieces, keep=False), batch.leaves)
-            self.meter.passed(2 * batch.count)
+            self.meter.passed(2 * batch.count, (GRADIENT + PRODUCT["hessian"]) // 2)
         self._check_sum(reduced(gradient), theta)
         check_curvature(gradient, reduced(product))
 
@@ -160,7 +161,7 @@ class WeightedSum:
             for term, batch in self._stream():
                 outputs = self.source.wide(self.source.outputs(named, batch))
                 total += term.weight * head(term, outputs, batch).to(total)
-                self.meter.passed(batch.size)
+                self.meter.passed(batch.size, FORWARD)
         self._check_sum(reduced(total), theta)
         return total
 

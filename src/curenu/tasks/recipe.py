@@ -45,10 +45,10 @@ class Recipe(Settings):
     def time(self, examples: int) -> TrainingTime:
         """How long one training on so many examples follows its gradient."""
         mean = self.learning_rate * (0.5 if self.schedule == "cosine" else 1.0)
-        total = self.steps(examples) * mean
+        total, passes = self.steps(examples) * mean, self.epochs * examples
         if self.optimizer == "adam":
-            return TrainingTime(total, self.batch_size)
-        return TrainingTime(total / (1.0 - self.momentum))
+            return TrainingTime(total, self.batch_size, passes=passes)
+        return TrainingTime(total / (1.0 - self.momentum), passes=passes)
 
     def lasting(self, epochs: int | None) -> Recipe:
         """The same recipe over so many epochs; itself for None."""

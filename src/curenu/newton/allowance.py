@@ -1,0 +1,44 @@
+"""What a default erasure may cost, in weighted examples, and what of it is left."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from curenu.cost import Meter
+from curenu.erasure import ErasureProblem
+
+__all__ = ["Allowance"]
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """A share of what retraining costs; `inf` where nobody said how long training was.
+
+    Counted by the meter of the problem, in forward passes of one example: see `Cost.weighted`.
+    """
+
+    meter: Meter
+    total: float
+    begun: int
+
+    @classmethod
+    def of(cls, problem: ErasureProblem, share: float) -> Self:
+        """`share` of one retraining on what stays, from now on."""
+        retraining = problem.training.retraining(problem.retain.size, problem.forget.size)
+        return cls(problem.retain.meter, share * retraining, problem.retain.meter.weighted)
+
+    @property
+    def left(self) -> float:
+        """Weighted examples that may still be passed; below zero where more were."""
+        return self.total - (self.meter.weighted - self.begun)
+
+    def fitting(self, wanted: int, each: float, beside: float, *, share: float = 1.0) -> int:
+        """How many examples up to `wanted`, `each` of which costs so much, `beside` apart.
+
+        They may use `share` of what is left.
+        """
+        if math.isinf(self.total):
+            return wanted
+        return max(0, min(wanted, int((share * self.left - beside) / each)))
