@@ -187,9 +187,15 @@ class Evaluation(nn.Module):
 
 
 def _target_key(content: Mapping[str, Any]) -> str:
-    for key in _TARGETS:
-        if key in content:
-            return key
+    found = [key for key in _TARGETS if key in content]
+    if len(found) > 1:
+        raise BadRequest(
+            f"Items have the entries {' and '.join(found)}, each of which may be the targets.",
+            "items with one of them, by `collate=` or another data set, or a loss on "
+            "(model, batch).",
+        )
+    if found:
+        return found[0]
     raise BadRequest(
         f"Items have the entries {', '.join(map(str, content))}, and none for the targets.",
         f"an entry named {', '.join(_TARGETS[:3])} or {_TARGETS[-1]}, or a loss on (model, batch).",
