@@ -264,7 +264,7 @@ class Changes(Tires):
     [
         (lambda z: (z,), "returned tuple"),
         (lambda z: None, "returned NoneType"),
-        (lambda z: z.long(), r"returned torch\.int64"),
+        (lambda z: z.long(), r"returned torch\.int64 \[\d+, 3\]"),
         (lambda z: z[:-1], r"returned torch\.float64 \[\d+, 3\]"),
         (lambda z: z[:, :2], r"returned torch\.float64 \[\d+, 2\]"),
         (lambda z: z.flatten(), r"returned torch\.float64 \[\d+\]"),
