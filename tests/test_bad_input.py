@@ -297,3 +297,38 @@ def test_what_has_no_content_is_refused() -> None:
             ask(dataset=data)
     with pytest.raises(BadRequest, match="forget is on the meta device"):
         ask(forget=torch.tensor([1], device="meta"))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_mask_of_numbers_is_not_read_as_positions(named: bool) -> None:
+    changes: dict[str, Any] = {"ids": list(range(100, 117))} if named else {}
+    mask = torch.zeros(17, dtype=torch.uint8)
+    mask[1:3] = 1
+    for forget in (mask, mask.numpy(), mask[:2], torch.tensor([1, 2], dtype=torch.uint8)):
+        with pytest.raises(BadRequest, match=r"forget is of uint8.*forget\.bool\(\)"):
+            ask(forget=forget, **changes)
+    for other in (mask.long(), mask.int().tolist(), mask.float(), mask.numpy().astype(np.int64)):
+        with pytest.raises(BadRequest, match=r"a mask of numbers.*forget\.bool\(\)"):
+            ask(forget=other, **changes)
+    assert torch.equal(ask(forget=mask.bool(), **changes).theta, ask(forget=[1, 2]).theta)
+
+
+def test_two_entries_that_may_be_the_targets_are_refused() -> None:
+    x, y = inputs(17, 4), classes(17, 3)
+    rows: Any = [{"input": a, "labels": b, "y": b} for a, b in zip(x, y, strict=True)]
+    with pytest.raises(BadRequest, match="entries labels and y, each of which may be the targets"):
+        ask(dataset=rows)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_loss_that_is_nan_names_itself_and_the_example(reduction: str) -> None:
+    targets = classes(17, 3)
+
+    def loss(outputs: Tensor, given: Tensor) -> Tensor:
+        each = functional.cross_entropy(outputs, given, reduction="none")
+        each = torch.where(given == targets[16], each * math.nan, each)
+        return each if reduction == "none" else each.mean()
+
+    first = int((targets == targets[16]).nonzero()[0])
+    with pytest.raises(IllPosed, match=f"The loss is NaN or Inf at example {first}\\."):
+        ask(loss=loss, dataset=TensorDataset(inputs(17, 4), targets))

@@ -245,6 +245,37 @@ def test_a_model_that_fails_is_named(passes: int) -> None:
     failed("^The model failed on example", kind, model=model, loss=mean)
 
 
+class Changes(Tires):
+    """Returns something else after so many passes."""
+
+    def __init__(self, passes: int, then: Callable[[Tensor], Any]) -> None:
+        super().__init__(passes)
+        self.then = then
+
+    def forward(self, x: Tensor) -> Any:
+        self.passes[0] -= 1
+        outputs = self.linear(x)
+        return outputs if self.passes[0] >= 0 else self.then(outputs)
+
+
+@pytest.mark.parametrize("passes", [1, 8, 14, 20, 26])
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        (lambda z: (z,), "returned tuple"),
+        (lambda z: None, "returned NoneType"),
+        (lambda z: z.long(), r"returned torch\.int64 \[\d+, 3\]"),
+        (lambda z: z[:-1], r"returned torch\.float64 \[\d+, 3\]"),
+        (lambda z: z[:, :2], r"returned torch\.float64 \[\d+, 2\]"),
+        (lambda z: z.flatten(), r"returned torch\.float64 \[\d+\]"),
+    ],
+)
+def test_outputs_of_another_kind_later_name_the_model(passes: int, then: Any, words: str) -> None:
+    model = initialised(lambda: Changes(passes, then))
+    with pytest.raises(UnsupportedModel, match=f"^The model {words} on example"):
+        ask(model=model)
+
+
 def test_a_retraining_that_fails_or_returns_no_model() -> None:
     failed("^`retrain` failed: Broken", method="retrain", retrain=raised)
     for made in (None, net().state_dict(), 3):
@@ -283,7 +314,7 @@ class Odd:
         return self.planned
 
     def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Any:
-        return self.made
+        return raised() if self.made is raised else self.made
 
 
 def test_a_method_that_returns_something_else() -> None:
@@ -291,6 +322,7 @@ def test_a_method_that_returns_something_else() -> None:
         ask(method=Odd(None, None))
     with pytest.raises(BadRequest, match="Odd returned a NoneType for a Erasure"):
         ask(method=Odd(Plan(0, 0), None))
+    failed("^Odd failed: Broken", method=Odd(Plan(0, 0), raised))
     result = ask(method=FineTune(epochs=1)).erasure
     short = Erasure(result.theta[:-1], result.status, result.cost)
     with pytest.raises(BadRequest, match=r"A vector of shape \[50\]"):

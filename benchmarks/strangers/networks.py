@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ __all__ = ["Attention", "BagOfWords", "Convolutions", "FrozenFeatures", "Recurre
 def layers(*sizes: int, norm: bool = False) -> nn.Module:
     """A perceptron with ReLU between linear layers; with `norm` a layer norm before each ReLU."""
     made: list[nn.Module] = []
-    for wide, narrow in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for wide, narrow in pairwise(sizes[:-1]):
         made += [nn.Linear(wide, narrow), *([nn.LayerNorm(narrow)] if norm else []), nn.ReLU()]
     return nn.Sequential(*made, nn.Linear(sizes[-2], sizes[-1]))
 

@@ -39,10 +39,21 @@ def positions_of(
     Raises `BadRequest` for an empty request, unknown, repeated, unhashable or already erased
     ids, and for a request that leaves nothing to retain.
     """
+    if str(getattr(forget, "dtype", "")).removeprefix("torch.") == "uint8":
+        raise BadRequest(
+            "forget is of uint8, which may be a mask or positions.",
+            "`forget.bool()` (of an array `forget.astype(bool)`) for a mask, whole numbers of "
+            "another type for positions.",
+        )
     wanted = _listed(forget, "forget")
     ids = None if ids is None else _listed(ids, "ids")
     if wanted and all(isinstance(one, bool) for one in wanted):
         wanted = _marked(wanted, size, ids)
+    elif len(wanted) == size > 2 and set(wanted) <= {0, 1}:
+        raise BadRequest(
+            f"forget has {size} entries, each 0 or 1, for {size} examples: a mask of numbers.",
+            "`forget.bool()`, or True and False.",
+        )
     if not wanted:
         raise BadRequest("The forget set is empty.", "ids of at least one example.")
     places = _places(wanted, size, ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -278,8 +279,15 @@ class Method(Protocol):
     def __call__(self, problem: ErasureProblem, *, generator: torch.Generator) -> Erasure: ...
 
 
-def made_by(method: Method, kind: type[T], made: Any) -> T:
-    """`made`, if it is of the `kind` that a method's plan or call returns; else `BadRequest`."""
+def made_by(method: Method, kind: type[T], work: Callable[[], Any]) -> T:
+    """What a method's plan or call, `work`, returns, if it is of that `kind`.
+
+    Raises `UserCodeFailed` where a method of the caller's own fails, `BadRequest` where it returns
+    something else.
+    """
+    own = not type(method).__module__.startswith("curenu.")
+    with calling(type(method).__name__) if own else nullcontext():
+        made = work()
     if not isinstance(made, kind):
         raise BadRequest(
             f"{type(method).__name__} returned a {type(made).__name__} for a {kind.__name__}.",

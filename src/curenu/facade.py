@@ -212,7 +212,7 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         problem.start, problem.retain, problem.forget, _without_addresses(method), seed
     )
     generator = torch.Generator().manual_seed(seed)
-    kind = made_by(method, Plan, method.plan(problem)).curvature
+    kind = made_by(method, Plan, lambda: method.plan(problem)).curvature
     if kind is not None:
         # a large model is given few examples at a time for want of memory
         few = problem.retain.sample(min(32, problem.retain.source.micro_batch_size), generator)
@@ -225,7 +225,7 @@ def erase(problem: ErasureProblem, method: Method, *, seed: int) -> Erasure:
         if not product.any() or not product.isfinite().all():
             check_curvature(few.gradient(problem.start), product)
     with problem.retain.source.arithmetic():  # of solvers and metrics as well
-        erasure = made_by(method, Erasure, method(problem, generator=generator))
+        erasure = made_by(method, Erasure, lambda: method(problem, generator=generator))
     problem.retain.parameters.check(erasure.theta)
     if not erasure.theta.isfinite().all():
         raise IllPosed(

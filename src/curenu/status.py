@@ -22,6 +22,12 @@ class Status(Enum):
         "The budget of Hessian-vector products was used before the residual tolerance; "
         "raise max_products or loosen tolerance."
     )
+    AWAY = (
+        "The step budget was used, and the gradient is longer than it was before the first step: "
+        "the steps led away from the trained model, to no minimum. Try a loss of outputs and "
+        "targets, of which more is known than of one of the model and a batch, `StoCuReNU`, or "
+        "retrain."
+    )
     STALLED = (
         "No step lowered the objective at any tried penalty; the point is stationary to "
         "rounding or the sample is too noisy: raise the sample size or stop here."
@@ -51,6 +57,7 @@ class Status(Enum):
     def ok(self) -> bool:
         """Whether the result may be used as it is."""
         return self not in (
+            Status.AWAY,
             Status.STALLED,
             Status.NO_GAIN,
             Status.COST_LIMIT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -39,25 +40,42 @@ def form_of(loss: Loss, reduction: Reduction | None = None) -> Form:
     `nn.HuberLoss(...)`, `nn.SmoothL1Loss(...)`, `nn.NLLLoss(...)` (on a log-softmax) and their
     functions in `torch.nn.functional`, with arguments by `functools.partial`, give the same
     object with the same arguments. Anything else callable is a function of outputs and targets.
-    Raises `BadRequest` for what is no loss.
+    `reduction` is that of a loss by name, and declares what a user's function gives; beside a
+    loss that has its own it must be the same.
+
+    Raises `BadRequest` for what is no loss, and for a reduction that is none or another.
     """
+    if reduction is not None and (not isinstance(reduction, str) or reduction not in _REDUCTIONS):
+        raise BadRequest(f"reduction={reduction!r}.", '"mean", "sum" or "none".')
     if isinstance(loss, Form):
-        return loss
+        return _alike(loss, reduction)
     if isinstance(loss, str):
         if loss not in LOSSES:
             raise BadRequest(f"No loss is named {loss!r}.", f"{', '.join(LOSSES)} or a callable.")
-        return LOSSES[loss]()
+        known = LOSSES[loss]()
+        return known if reduction is None else replace(known, reduction=reduction)
     if not callable(loss):
         raise BadRequest(f"The loss is a {type(loss).__name__}.", "a name or a callable.")
-    declared = reduction or getattr(loss, "reduction", None) or _default_reduction(loss)
-    if declared == "batchmean":  # of `nn.KLDivLoss`: the mean over examples
-        declared = "mean"
-    if declared not in (*_REDUCTIONS, None):
-        raise BadRequest(f"The loss declares reduction={declared!r}.", "'mean', 'sum' or 'none'.")
+    own = getattr(loss, "reduction", None) or _default_reduction(loss)
+    if own == "batchmean":  # of `nn.KLDivLoss`: the mean over examples
+        own = "mean"
+    if own is not None and (not isinstance(own, str) or own not in _REDUCTIONS):
+        raise BadRequest(f"The loss declares reduction={own!r}.", '"mean", "sum" or "none".')
     known = _of_module(loss) if isinstance(loss, nn.Module) else _of_function(loss)
     if known is not None:
-        return known
-    return FunctionOfOutputs(reduction=declared, function=loss)
+        return _alike(known, reduction)
+    return FunctionOfOutputs(reduction=reduction or own, function=loss)
+
+
+def _alike(known: Form, reduction: Reduction | None) -> Form:
+    """A loss that has a reduction of its own, if the one given beside it is the same."""
+    if reduction is not None and reduction != known.reduction:
+        raise BadRequest(
+            f"reduction={reduction!r} beside a loss whose own is {known.reduction!r}.",
+            f"the loss as it was in training (`nn.CrossEntropyLoss(reduction={reduction!r})`, or "
+            "the function by `functools.partial`), without `reduction=`.",
+        )
+    return known
 
 
 def _of_module(loss: nn.Module) -> Form | None:

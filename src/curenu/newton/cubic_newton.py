@@ -12,7 +12,7 @@ from torch import Tensor
 from curenu.autodiff import Kind
 from curenu.budgets import BASIS_MEMORY, Memory
 from curenu.cubic import CubicModel, CubicSolver, LanczosSolver
-from curenu.erasure import Erasure, ErasureProblem, Plan, StepRecord
+from curenu.erasure import Certificate, Erasure, ErasureProblem, Plan, StepRecord
 from curenu.newton.adaptive import (
     Judge,
     Penalty,
@@ -46,7 +46,8 @@ class CubicNewton:
 
     Ends when |g| ≤ `tolerance` times the first |g| and the smallest Ritz value is at least
     −√(M eps), when the decrease the model promises is below the objective's rounding, when
-    no penalty gives a decrease, or after `max_steps`. Gradient and products come from
+    no penalty gives a decrease, or after `max_steps`, which is no result (`Status.AWAY`) where the
+    certificate shows a longer gradient than the first. Gradient and products come from
     `sample_size` examples drawn anew at every step (None: all), products from `hvp_size` of
     their own if given. With the anchored objective, examples set aside choose a sampled
     step's penalty, and a result that does not lower the objective on them is tried again on
@@ -98,8 +99,9 @@ class CubicNewton:
             found = loop._found(problem, target, allowance, generator)
             certificate = certify(self, target.objective, found, generator)
         notes = (*target.notes, *found.notes)
-        warm = found.first if self.penalty == "auto" and found.status.ok else None
-        return Erasure(found.theta, found.status, spent(), found.trace, certificate, notes, warm)
+        status = Status.AWAY if _led_away(target, found, certificate) else found.status
+        warm = found.first if self.penalty == "auto" and status.ok else None
+        return Erasure(found.theta, status, spent(), found.trace, certificate, notes, warm)
 
     @property
     def judged(self) -> bool:
@@ -305,3 +307,19 @@ class CubicNewton:
     def basis_bytes(self) -> int:
         """Bytes of Krylov vectors that the certificate may keep."""
         return BASIS_MEMORY if self.memory.basis is None else self.memory.basis
+
+
+def _led_away(target: Target, found: Found, certificate: Certificate | None) -> bool:
+    """Whether the last step ended where the gradient is longer than before the first.
+
+    The tilted objective of a loss that hides its outputs is the retain objective with another
+    gradient at theta0; where its Hessian is indefinite there need not be a minimum near, and
+    steps that lower it lead ever further. Looked at where both gradients are over all examples
+    and measured alike.
+    """
+    if found.status is not Status.STEP_LIMIT or certificate is None or not certificate.exact:
+        return False
+    before = found.trace[0].gradient_norm
+    if target.coordinates.metric is not None or before is None:
+        return False
+    return certificate.gradient_norm > before

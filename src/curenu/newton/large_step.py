@@ -187,9 +187,11 @@ class LargeStep:
             said = f"the retained loss rose by {rise:.3g}, the forget set's by {change:.3g}"
             return Doubt(said, bends=True, harms=True)
         least, most = tuning.large_agrees
-        if not least <= change / expected <= most:
+        if expected == 0.0:
+            answer = f"by {change:.2g}, where no change was expected"
+        elif not least <= change / expected <= most:
             answer = f"{change / expected:.2f} times as was expected"
-        elif change > tuning.large_bend * linear:
+        elif linear != 0.0 and change > tuning.large_bend * linear:
             answer = f"{change / linear:.2f} times as its slope says"
         else:
             return None

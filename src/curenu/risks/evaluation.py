@@ -22,7 +22,7 @@ from curenu.losses import (
     form_of,
     is_log_likelihood,
 )
-from curenu.user_code import calling
+from curenu.user_code import among, calling
 
 __all__ = ["Evaluation"]
 
@@ -38,8 +38,8 @@ class Evaluation(nn.Module):
     A loss of outputs and targets reads pairs, and mappings that have an entry for the targets
     (`labels` or the like): the rest goes to the model by keyword. A user's function on mappings
     is called with (model, batch) and hides the outputs. `calling` says how a model takes an
-    input of several parts and `dtype` what its floating inputs are cast to; both are settled on
-    the first examples, see `trial`.
+    input of several parts, `dtype` what its floating inputs are cast to and `layout` how many axes
+    outputs have, and how many classes; all are settled on the first examples, see `trial`.
     """
 
     def __init__(self, model: nn.Module, loss: Loss, reduction: Reduction | None) -> None:
@@ -50,6 +50,7 @@ class Evaluation(nn.Module):
         self.calling: Calling = "one"
         self.dtype: torch.dtype | None = None
         self.picks = False
+        self.layout: tuple[int, int | None] | None = None
 
     @property
     def tokens(self) -> TokenCrossEntropy | None:
@@ -92,7 +93,8 @@ class Evaluation(nn.Module):
         if not isinstance(self.form, FunctionOfModel):
             inputs = self.inputs(content)
             with calling("The model", batch.ids):
-                return self.shown(self._called(inputs))
+                made = self.shown(self._called(inputs))
+            return self._as_before(made, batch)
         if isinstance(content, Mapping):
             with calling("The loss, or the model that it calls,", batch.ids):
                 return checked_loss(self.form.function(self.model, content))
@@ -163,6 +165,28 @@ class Evaluation(nn.Module):
         with self._calling_loss(batch):
             return self.form.given(outputs, targets)
 
+    def _as_before(self, outputs: Any, batch: Batch) -> Any:
+        """Outputs, if they are of the kind that was settled."""
+        if self.layout is None:
+            return outputs
+        axes, width = self.layout
+        tensor = isinstance(outputs, Tensor)
+        if (
+            tensor
+            and outputs.is_floating_point()
+            and outputs.ndim == axes
+            and len(outputs) == batch.size
+            and (width is None or outputs.shape[1] == width)
+        ):
+            return outputs
+        kind = f"{outputs.dtype} {list(outputs.shape)}" if tensor else type(outputs).__name__
+        wanted = "" if width is None else f", {width} along axis 1"
+        raise UnsupportedModel(
+            f"The model returned {kind} on {among(batch.ids)}, where real numbers with {axes} "
+            f"axes, {batch.size} along the first{wanted} were expected.",
+            "a model that returns the same kind for every batch.",
+        )
+
     def _calling_loss(self, batch: Batch) -> AbstractContextManager[None]:
         """Around a call of a loss that may be the user's."""
         own = isinstance(self.form, FunctionOfOutputs)
@@ -187,9 +211,15 @@ class Evaluation(nn.Module):
 
 
 def _target_key(content: Mapping[str, Any]) -> str:
-    for key in _TARGETS:
-        if key in content:
-            return key
+    found = [key for key in _TARGETS if key in content]
+    if len(found) > 1:
+        raise BadRequest(
+            f"Items have the entries {' and '.join(found)}, each of which may be the targets.",
+            "items with one of them, by `collate=` or another data set, or a loss on "
+            "(model, batch).",
+        )
+    if found:
+        return found[0]
     raise BadRequest(
         f"Items have the entries {', '.join(map(str, content))}, and none for the targets.",
         f"an entry named {', '.join(_TARGETS[:3])} or {_TARGETS[-1]}, or a loss on (model, batch).",

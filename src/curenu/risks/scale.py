@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from curenu.errors import BadRequest, UnsupportedModel
+from curenu.errors import BadRequest, IllPosed, UnsupportedModel
 from curenu.losses import FunctionOfModel, FunctionOfOutputs
 from curenu.losses.form import widest
 from curenu.risks.source import Named, Source
+from curenu.user_code import among
 
 __all__ = ["FEW", "settle", "spread"]
 
@@ -77,6 +78,11 @@ def _given(source: Source, named: Named, ids: Tensor) -> Tensor:
         raise BadRequest(
             f"The loss of {len(ids)} examples has shape {list(loss.shape)}.",
             "return a scalar, or one value per example.",
+        )
+    if not loss.isfinite().all():
+        raise IllPosed(
+            f"The loss is NaN or Inf at {among(ids)}.",
+            "a loss bounded on this data, smaller weights, or float64.",
         )
     return loss
 

@@ -59,6 +59,8 @@ def trial(source: Source, theta: Tensor) -> Source:
         outputs = _as_outputs(source, theta, batch, outputs, notes)
         if evaluation.shows_outputs:
             _check_layout(source, theta, batch, outputs)
+            if evaluation.tokens is None:
+                evaluation.layout = outputs.ndim, source.measured["width"]
             _check_outputs_alone(evaluation, batch, outputs)
         _check_repeats(source, theta, batch)
         check_order(source, source.named(theta), batch)

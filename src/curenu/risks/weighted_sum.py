@@ -202,7 +202,7 @@ class WeightedSum:
             return loss if one is None else one * loss
 
         def one_by_one(pieces: list[Tensor], row: Tensor) -> Tensor:
-            alone = replace(batch, content=(row.unsqueeze(0), None))
+            alone = replace(batch, ids=batch.ids[:1], content=(row.unsqueeze(0), None))
             return self.source.outputs(dict(zip(named, pieces, strict=True)), alone).squeeze(0)
 
         content = batch.content
