@@ -36,7 +36,12 @@ NEEDED: dict[str, dict[str, Any]] = {
     "Checkpoint": {"time": 1.0, "weights": {}},
 }
 BELOW_ZERO = {("rewind-to-delete", "checkpoint")}  # counted from the end
-WITHOUT_END = {("TrainingTime", "total"), ("Tuning", "large_bend"), ("Tuning", "large_fitted")}
+WITHOUT_END = {
+    ("TrainingTime", "total"),
+    ("Tuning", "large_bend"),
+    ("Tuning", "large_harm"),
+    ("Tuning", "large_fitted"),
+}
 
 
 def numeric() -> Iterator[tuple[str, str, bool]]:

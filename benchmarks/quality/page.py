@@ -219,8 +219,8 @@ def text(folder: Path) -> str:
     """The page of the results in `folder`; files of other programs are left out, by name."""
     parts = [INTRODUCTION]
     for path in sorted(folder.glob("*.json")):
-        if path.name.startswith("claims-"):
-            continue  # of `claims_page.py`
+        if path.name.startswith(("claims-", "attacks-")):
+            continue  # of `claims_page.py`, of `attacks_page.py`
         results = json.loads(path.read_text())
         made = next((make for part, make in SECTIONS.items() if part in results), None)
         if made is None:

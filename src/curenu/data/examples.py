@@ -211,15 +211,15 @@ def _checked(
         ) from error
     if made.is_complex():
         raise BadRequest(f"Weights of {made.dtype}.", "one real number an example.")
-    made = (made if made.is_floating_point() else made.float()).to(device)
+    made = made.to("cpu", torch.float64)  # Apple's cards have no such numbers
     if made.shape != (size,):
         raise BadRequest(
             f"Weights {list(made.shape)} for {size} examples.", "one number an example."
         )
     if not made.isfinite().all() or (made < 0).any():
         raise BadRequest("A weight is negative, NaN or Inf.", "weights of 0 or more.")
-    mean = made.detach().double().mean()
-    return (made.detach() / mean).to(made) if mean > 0 else made.detach()
+    mean = made.mean() if made.any() else torch.ones_like(made.mean())
+    return (made / mean).to(device, torch.float32 if device.type == "mps" else torch.float64)
 
 
 def _kinds(items: list[Any], ids: Tensor) -> str:

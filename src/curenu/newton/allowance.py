@@ -11,6 +11,8 @@ from curenu.erasure import ErasureProblem
 
 __all__ = ["Allowance"]
 
+_SPARE = 0.1  # of the whole, for values and products that no plan foresees
+
 
 @dataclass(frozen=True)
 class Allowance:
@@ -41,4 +43,5 @@ class Allowance:
         """
         if math.isinf(self.total):
             return wanted
-        return max(0, min(wanted, int((share * self.left - beside) / each)))
+        room = share * (self.left - _SPARE * self.total) - beside
+        return max(0, min(wanted, int(room / each)))

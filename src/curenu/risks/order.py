@@ -51,7 +51,8 @@ def by_example(source: Source, named: Named, batch: Batch, outputs: Tensor) -> b
         return True
     count = 1 if batch.size > 1 else 2
     other = source.outputs(named, source.examples.batch(torch.arange(count)))
-    return isinstance(other, Tensor) and other.ndim > 0 and len(other) == count
+    unchanged = isinstance(other, Tensor) and other.ndim > 0 and len(other) == len(outputs)
+    return not unchanged
 
 
 def _rows(leaf: object, count: int) -> bool:
