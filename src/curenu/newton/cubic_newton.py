@@ -162,7 +162,7 @@ class CubicNewton:
     ) -> Found:
         """The steps on samples as large as may be paid for; none where those are too small."""
         size = min(self.sample_size or problem.retain.size, problem.retain.size)
-        least = min(size, self.tuning.least_sample)
+        least = min(-(-size // 2), self.tuning.least_sample)
         for steps in (self.max_steps, *self.tuning.fewer_steps):
             fewer = replace(self, max_steps=min(steps, self.max_steps))
             fitting = allowance.fitting(size, *steps_cost(fewer, problem, target.curvature))

@@ -183,7 +183,7 @@ class LargeStep:
         if abs(change - expected) <= tuning.certain * rounding:
             return None
         rise = _loss(retain, theta, float(retain.value(theta))) - fitted
-        if rise > tuning.large_harm * abs(change):
+        if rise > tuning.large_harm * max(abs(change), fitted):
             said = f"the retained loss rose by {rise:.3g}, the forget set's by {change:.3g}"
             return Doubt(said, bends=True, harms=True)
         least, most = tuning.large_agrees
