@@ -17,7 +17,7 @@ from curenu.compare import evaluate
 from curenu.errors import BadRequest, CurenuError, IllPosed, MissingData
 from curenu.runs.adopting import ADOPTED
 from curenu.runs.verify import read_log, verify
-from tests.runs.runs import ANN, BOB, tiny, vector
+from tests.runs.runs import ANN, BOB, SHORT, tiny, vector
 
 
 def model() -> nn.Module:
@@ -61,14 +61,14 @@ def test_its_requests_are_those_of_a_run_that_was_trained_here(tmp_path: Path) -
     here = Session.create(tmp_path / "here", tiny(), seed=3)
     there = Session.adopt(tmp_path / "there", tiny(), model(), seed=3)
     assert here.origin == ""
-    results = [one.unlearn([ANN], request="letter 1") for one in (here, there)]
+    results = [one.unlearn([ANN], SHORT, request="letter 1") for one in (here, there)]
     assert torch.equal(*(vector(result.model) for result in results))
     found = evaluate(there, 2, quiet)
     assert ADOPTED in found.missing
     assert ADOPTED not in evaluate(here, 2, quiet).missing
     retrained = [vector(one.retrain().model) for one in (here, there)]
     assert torch.equal(*retrained)
-    there.unlearn([BOB])
+    there.unlearn([BOB], SHORT)
     head, log = read_log(there.store)
     assert log[0].method == "adopt"
     assert log[0].seconds == 0.0

@@ -42,8 +42,8 @@ class Tuning(Settings):
     while the objective there falls by `worth` of the most that it did. The step is enough where,
     on `large_held` forget examples, the loss changes by a factor within `large_agrees` of what its
     quadratic model says, by `large_bend` times what its slope says at most, where the retained
-    loss rises by `large_harm` of that, or of itself, at most, and where its mean is `large_fitted` times that of
-    retained examples at most.
+    loss rises by `large_harm` of that, or of itself, at most, and where its mean is `large_fitted`
+    times that of retained examples at most.
 
     Where the examples that training passed are known, all of it together costs `most_cost` of a
     retraining's at most, counted in forward passes: samples become smaller, then
