@@ -21,23 +21,26 @@ class Parameters(griffe.Extension):
     def on_function(self, *, func: griffe.Function, **kwargs: Any) -> None:
         """A function or method."""
         if func.name != "__init__":
-            self._describe(func.docstring, func.parameters)
+            self._describe(func.docstring, [parameter.name for parameter in func.parameters])
 
-    def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
-        """Classes, once all of them have the `__init__` that `dataclass` gives them."""
-        self._visit(pkg)
+    def on_class(self, *, cls: griffe.Class, **kwargs: Any) -> None:
+        """A class: the parameters of its `__init__`, or the fields of a dataclass."""
+        own = cls.members.get("__init__")
+        if isinstance(own, griffe.Function):
+            self._describe(cls.docstring, [parameter.name for parameter in own.parameters])
+        elif any("dataclass" in str(decorator.value) for decorator in cls.decorators):
+            fields = [
+                name
+                for name, member in cls.members.items()
+                if isinstance(member, griffe.Attribute)
+                and member.annotation is not None
+                and "ClassVar" not in str(member.annotation)
+                and "init=False" not in str(member.value)
+            ]
+            self._describe(cls.docstring, fields)
 
-    def _visit(self, scope: griffe.Module | griffe.Class) -> None:
-        for member in scope.members.values():
-            if member.is_alias or not (member.is_module or member.is_class):
-                continue
-            if isinstance(member, griffe.Class) and "__init__" in member.members:
-                self._describe(member.docstring, member.parameters)
-            if isinstance(member, griffe.Module | griffe.Class):
-                self._visit(member)
-
-    def _describe(self, docstring: griffe.Docstring | None, parameters: griffe.Parameters) -> None:
-        names = [p.name for p in parameters if p.name.lstrip("*") not in _SKIPPED]
+    def _describe(self, docstring: griffe.Docstring | None, parameters: list[str]) -> None:
+        names = [name for name in parameters if name.lstrip("*") not in _SKIPPED]
         names = [name for name in names if not name.startswith("_")]
         if docstring is None or not names:
             return

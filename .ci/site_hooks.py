@@ -59,16 +59,23 @@ def formula(match: re.Match[str]) -> str:
     """MathML for one formula; a displayed one with its number."""
     text = unescape(match["formula"]).strip()[2:-2].strip()
     if match["tag"] == "span":
-        return convert(text)
+        return tight(convert(text))
     tag = re.search(r"\\tag\{(\d+)\}", text)
     label = f"Equation {tag[1]}" if tag else "Equation"
     text = text.replace(tag[0], "") if tag else text
     number = f'<span class="number">({tag[1]})</span>' if tag else ""
     anchor = f' id="eq-{tag[1]}"' if tag else ""
-    made = convert(text, display="block")
+    made = tight(convert(text, display="block"))
     return (
         f'<div class="equation"{anchor} role="group" aria-label="{label}" tabindex="0">'
         f"{made}{number}</div>"
+    )
+
+
+def tight(made: str) -> str:
+    """Bars of a length without the room that an operator has around it."""
+    return made.replace(
+        '<mo stretchy="false">&#x0007C;</mo>', '<mo stretchy="false" lspace="0" rspace="0">|</mo>'
     )
 
 

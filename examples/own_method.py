@@ -1,4 +1,4 @@
-"""A method of your own: `curenu unlearn run --random 0.1 --method examples/own_method.py:unlearning`.
+"""A method of your own: `curenu unlearn run --random 0.1 --method FILE:unlearning`.
 
 The contract is that of the NeurIPS 2023 machine unlearning challenge: a function that is given the
 trained network and three loaders of batches, and returns the network.

@@ -24,22 +24,23 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "results.md"
 INTRODUCTION = """# Results
 
-**In short.** After random parts of the training data are erased, the network is 0.9 to 1.4 times as far from
-retrained networks as those are from each other (R, where 1 is the aim); after halves of classes 1.1 to 1.9
-times. That takes an eighth to two fifths of a retraining's time. Wrong labels and whole classes are
-harder: on networks that know them by heart only part of the way is gone, at up to the cost of a
-retraining. Of whole people of a recommender half of the gap is closed, and R stays far above 1. Tuned
-first-order descent on the same objective is often nearer in these cases and costs more. The settings of
-the founding paper move the network away from retraining on random erasures.
+**In short.** After random parts of the training data are erased, the network is 0.9 to 1.4 times
+as far from retrained networks as those are from each other (R, where 1 is the aim); after halves
+of classes 1.1 to 1.9 times. That takes an eighth to two fifths of a retraining's time. Wrong
+labels and whole classes are harder: on networks that know them by heart only part of the way is
+gone, at up to the cost of a retraining. Of whole people of a recommender half of the gap is
+closed, and R stays far above 1. Tuned first-order descent on the same objective is often nearer
+in these cases and costs more. The settings of the founding paper move the network away from
+retraining on random erasures.
 """
 HOW = """## How to read the tables
 
-Headings lead to the [glossary](glossary.md), and [Concepts](concepts.md) explains R and G with an example. Here
-± is half a 95 % interval over networks and seeds. Most of these runs shared two cores with each
-other, up to six at a time: seconds are rough, within a table too. Examples passed, in the JSON, are
-exact. Made by `make results` from the JSON in `benchmarks/quality/results`, each the outcome of one
-`curenu bench` or of the script that its section names. [Run a benchmark](bench.md) says what is
-compared with what.
+Headings lead to the [glossary](glossary.md), and [Concepts](concepts.md) explains R and G with an
+example. Here ± is half a 95 % interval over networks and seeds. Most of these runs shared two
+cores with each other, up to six at a time: seconds are rough, within a table too. Examples
+passed, in the JSON, are exact. Made by `make results` from the JSON in
+`benchmarks/quality/results`, each the outcome of one `curenu bench` or of the script that its
+section names. [Run a benchmark](bench.md) says what is compared with what.
 """
 FIRST = (
     "anchored-adult", "anchored-fashion-mnist", "anchored-newsgroups", "anchored-digits",
@@ -50,9 +51,9 @@ OTHERS = ("claims-", "attacks-")
 """How the names of files begin that have pages of their own."""
 HEADLINE = """## The default method in one table
 
-`stocurenu`, nothing set, on every task that is compared below: R on the forget set before and after
-(1 is as close as two retrainings are to each other), the part of the gap in mean loss that was closed
-(1 is all), and the time over that of one retraining. A dash: there was no gap to close.
+`stocurenu`, nothing set, on every task that is compared below: R on the forget set before and
+after (1 is as close as two retrainings are to each other), the part of the gap in mean loss that
+was closed (1 is all), and the time over that of one retraining. A dash: there was no gap to close.
 """
 
 

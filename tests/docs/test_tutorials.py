@@ -37,8 +37,7 @@ def test_a_tutorial_runs(
         result = CliRunner().invoke(app, line.removeprefix("$ curenu ").split())
         assert result.exit_code == 0, (line, result.output)
     for block in blocks(page, "python"):
-        if not block.startswith("--8<--"):  # files of examples/ are run by tests of their own
-            exec(compile(block, page, "exec"), {"__name__": page})
+        exec(compile(block, page, "exec"), {"__name__": page})
     if page == "tutorial_audit":
         said = capsys.readouterr().out
         head = re.search(r"^head (\w{64})$", said, re.M)
