@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,9 @@ def test_the_site_has_version_search_dark_mode_and_typeset_formulas(built: Path)
     assert 'data-md-color-scheme="slate"' in start
     assert theory.count('<div class="equation" id="eq-') == 14
     assert "$$" not in theory
+    assert "&#x00026;" not in theory  # what aligns lines would be shown as it is
+    assert not re.search(r"<m[ion][^>]*>[\\\\&]", theory)  # nor what the converter does not know
+    assert "<mtable" in theory  # the matrix of (11)
     assert 'class="arithmatex"' not in theory
 
 
