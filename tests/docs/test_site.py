@@ -106,7 +106,7 @@ def test_the_site_has_version_search_dark_mode_and_typeset_formulas(built: Path)
     assert theory.count('<div class="equation" id="eq-') == 14
     assert "$$" not in theory
     assert "&#x00026;" not in theory  # what aligns lines would be shown as it is
-    assert not re.search(r"<m[ion][^>]*>[\\\\&]", theory)  # nor what the converter does not know
+    assert not re.search(r"<m[ion][^>]*>\\", theory)  # nor what the converter does not know
     assert "<mtable" in theory  # the matrix of (11)
     assert 'class="arithmatex"' not in theory
 
