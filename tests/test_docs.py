@@ -90,7 +90,7 @@ def test_the_commands_from_letter_to_release_run(
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:
-    opening = README[:600]
+    opening = README[:1200]
     assert "make demo" in opening
     assert "make test" in opening
 
