@@ -124,7 +124,8 @@ def _requests(session: Session) -> tuple[Asked, ...]:
             "(its subjects were deleted)" if record.request is None else record.request or "(none)",
             f"{record.count:,}",
             "retraining" if record.retrained else record.method,
-            f"{record.outcome.name}, {'granted' if record.granted else 'not granted'}",
+            f"{'granted' if record.granted else 'not granted'}: "
+            + record.outcome.name.lower().replace("_", " "),
             record.time.date().isoformat(),
         )
         for record in session.log
@@ -150,7 +151,7 @@ def _provenance(session: Session, oracles: int) -> dict[str, str]:
         "versions": f"{versions}, Python {platform.python_version()}",
         "commit": made["commit"],
         "machine": f"{platform.system()} {platform.machine()}, {device}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads",
+        f"threads: {torch.get_num_threads()}",
         "data and task": f"fingerprint {session.fingerprint.digest}",
         "head of the ledger": f"record {head.number}, {head.hash}",
         "weights": session.current,

@@ -45,9 +45,10 @@ _COLUMNS = (
     Column("RA", "RA", "Accuracy on the retain set.", 3),
     Column("TA", "TA", "Accuracy on the test set.", 3),
     Column("ToW", "ToW", "Agreement of three accuracies with the oracles'; 1 is all.", 3),
-    Column("JSD f", "JSD f", "Divergence from the oracles on the forget set.", 4),
-    Column("JSD r", "JSD r", "Divergence on the retain set.", 4),
-    Column("JSD t", "JSD t", "Divergence on the test set.", 4),
+    Column("JSD f", "JSD f", "Jensen-Shannon divergence of predictions from the oracles' on the "
+           "forget set.", 4),
+    Column("JSD r", "JSD r", "The same divergence as JSD f on the retain set.", 4),
+    Column("JSD t", "JSD t", "The same divergence as JSD f on the test set.", 4),
     Column("RMIA", "RMIA AUC", "How well a membership attack tells forget from test examples; "
            "aim at the oracle's."),
     Column("RMIA TPR", "RMIA TPR", "Share of the forget examples that the attack finds while it "
@@ -82,9 +83,10 @@ _COLUMNS = (
     Column("|update|", "update_norm", "How far the weights moved.", 3, judged=False),
     Column("distance", "distance", "Mean distance of the weights from the oracles'; those of "
            "other seeds are far away where they predict alike.", 3, judged=False),
-    Column("damping", "damping", "The last damping used, or found by the method.", 3,
-           judged=False),
-    Column("products", "products", "Hessian-vector products.", judged=False, counted=True),
+    Column("damping", "damping", "What was added to the curvature to keep steps short: the "
+           "last value used, or found by the method.", 3, judged=False),
+    Column("products", "products", "Hessian-vector products: how often curvature was measured "
+           "along a direction.", judged=False, counted=True),
     Column("seconds", "seconds", "Wall-clock time.", judged=False),
     Column("÷ retrain", "ratio", "Seconds over those of one retraining.", 3, judged=False),
 )  # fmt: skip

@@ -56,4 +56,4 @@ def written(value: float | None, digits: int = 2) -> str:
         return "≫" if value > 0 else "≪"
     if 0 < abs(value) < 0.5 * 10.0**-digits and digits < 3:
         return f"{0.0:.{digits}f}"
-    return number(value, digits)
+    return f"{value:.0f}" if abs(value) > 99 else number(value, digits)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from curenu.report.column import Column
 from curenu.report.glossary import TERMS
 from curenu.report.marks import LEGEND
-from curenu.report.model import Model, methods_among
+from curenu.report.model import NOTHING, Model, methods_among, named
 from curenu.report.tables import folded, front
 from curenu.report.tracks import tracks_of
 from curenu.report.verdict import Verdict, grouped, verdict_of
@@ -115,6 +115,7 @@ def _shown(place: int, section: Section) -> dict[str, Any]:
         "judged": len(methods) > 1,
         "folded": folded(models),
         "tracks": tracks_of(models),
+        "level": bool(models) and named(models, NOTHING) is not None and not tracks_of(models),
         "statuses": [(m.name, m.status) for m in models if m.status],
         "failed": [(m.name, reason) for m in models for reason in dict.fromkeys(m.failed)],
         "plots": [
@@ -134,7 +135,7 @@ def _requests(asked: Sequence[Asked]) -> Table | None:
                 "date": "date"}  # fmt: skip
     kept = {h: f for h, f in headings.items() if any(getattr(one, f) for one in asked)}
     rows = tuple(tuple(getattr(one, f) or "–" for f in kept.values()) for one in asked)
-    return Table("Requests", tuple(kept), rows)
+    return Table("Every request on record", tuple(kept), rows)
 
 
 def _columns(sections: Sequence[Section]) -> list[Column]:

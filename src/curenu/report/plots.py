@@ -21,6 +21,7 @@ _INK = "#5f6b7a"
 STRONG = "#1d2733"
 """The colour of the line that is compared with."""
 _ON_THE_PAGE = {_INK: "var(--soft)", STRONG: "var(--ink)"}  # dark where the page is dark
+_UNSAID = ("Creator", "Date", "Format", "Type")  # metadata that no reader of a page sees
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "curenu",
@@ -86,7 +87,9 @@ class Finish:
 
     def __call__(self) -> str:
         buffer = io.StringIO()
-        self._figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        self._figure.savefig(
+            buffer, format="svg", transparent=True, metadata=dict.fromkeys(_UNSAID)
+        )
         text = buffer.getvalue()
         for colour, variable in _ON_THE_PAGE.items():
             text = text.replace(colour, variable)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from curenu.report.column import Column, columns_of
 from curenu.report.figure import LARGE, Figure, written
 from curenu.report.marks import Shown, marked
-from curenu.report.model import NOTHING, Model, first_of, named
+from curenu.report.model import NOTHING, Model, above_noise, first_of, named
 
 __all__ = ["FigureTable", "folded", "front"]
 
@@ -48,12 +48,13 @@ def front(models: Sequence[Model]) -> FigureTable:
 
     G has its column, of dashes, also where no model has any: there is no gap above the noise.
     """
-    figures = _in_front(models)
-    return _table("Models compared", models, figures)
+    models = above_noise(models)
+    return _table("Models compared", models, _in_front(models))
 
 
 def folded(models: Sequence[Model]) -> list[FigureTable]:
     """All other figures that were measured, by what they are about."""
+    models = above_noise(models)
     shown = set(_in_front(models))
     tables = []
     for title, group in _GROUPS.items():

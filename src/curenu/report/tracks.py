@@ -13,6 +13,7 @@ from curenu.report.model import NOTHING, ORACLE, Model, first_of, named
 __all__ = ["Dot", "Tracks", "tracks_of"]
 
 _LEFT, _RIGHT = 14.0, 80.0  # where doing nothing and the oracle stand, in percent of the width
+_NEAR, _SAME = 1.05, 0.01  # times a distance, and of an AUC or a loss: nearer is no way to draw
 _FIGURES = (
     ("Outputs on the erased examples", ("Rf", "Df", "loss f")),
     ("Membership attack", ("RMIA AUC", "loss attack AUC")),
@@ -53,7 +54,7 @@ class Tracks:
 def tracks_of(models: Sequence[Model]) -> list[Tracks]:
     """A plot of the distance from the oracles and one of the attack, as far as they were measured.
 
-    None where doing nothing and the oracle cannot be told apart: there is no way between them.
+    None of a figure in which doing nothing is as good as the oracle: there is no way between.
     """
     nothing, oracle = named(models, NOTHING), named(models, ORACLE)
     if nothing is None or oracle is None:
@@ -64,15 +65,18 @@ def tracks_of(models: Sequence[Model]) -> list[Tracks]:
         if figure is None or figure not in nothing.figures or figure not in oracle.figures:
             continue
         ends = nothing.figures[figure], oracle.figures[figure]
-        if _apart(*ends):
+        if _apart(figure, *ends):
             found.append(_tracks(models, title, figure, *ends))
     return found
 
 
-def _apart(nothing: Figure, oracle: Figure) -> bool:
+def _apart(name: str, nothing: Figure, oracle: Figure) -> bool:
+    if not (math.isfinite(nothing.mean) and math.isfinite(oracle.mean)):
+        return False
+    if name in ("Rf", "Df"):
+        return nothing.mean > _NEAR * oracle.mean > 0
     low, high = nothing.ends
-    known = math.isfinite(nothing.mean) and math.isfinite(oracle.mean)
-    return known and nothing.mean != oracle.mean and not low <= oracle.mean <= high
+    return abs(nothing.mean - oracle.mean) > _SAME and not low <= oracle.mean <= high
 
 
 def _tracks(

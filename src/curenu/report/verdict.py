@@ -7,21 +7,41 @@ from dataclasses import dataclass
 from typing import Literal
 
 from curenu.report.figure import Figure, written
-from curenu.report.model import NOTHING, ORACLE, Model, first_of, methods_among, named
+from curenu.report.model import (
+    NOTHING,
+    ORACLE,
+    Model,
+    above_noise,
+    first_of,
+    methods_among,
+    named,
+)
 
-__all__ = ["CLOSED", "KINDS", "Kind", "Verdict", "grouped", "verdict_of"]
+__all__ = ["CLOSED", "KINDS", "OPEN", "Kind", "Verdict", "grouped", "verdict_of"]
 
 CLOSED = 0.9
 """Share of the gap to retraining from which on it is called closed."""
 
+OPEN = 0.1
+"""Share below which the gap is called open."""
+
 _FALL = 0.01  # of an accuracy, and a twentieth of a loss: less is not called harm
 _RISE = 0.05
 
-Kind = Literal["closed", "part", "no gap", "dear", "harmed", "unmoved", "failed"]
+_MOVED, _GAP, _STAYS, _COST = (
+    "Did the model move?",
+    "How much of the gap to retraining is closed?",
+    "Is what stays unharmed?",
+    "What did it cost?",
+)
+_FAR = 2.0  # times: what has no interval must be so much further away to be called worse
+
+Kind = Literal["closed", "part", "open", "no gap", "dear", "harmed", "unmoved", "failed"]
 
 KINDS: dict[Kind, str] = {
     "closed": "Closed the gap, harmed nothing, cheaper than retraining",
     "part": "Closed a part of the gap, harmed nothing, cheaper than retraining",
+    "open": "Left the gap open; harmed nothing, cheaper than retraining",
     "no gap": "No gap could be measured; harmed nothing, cheaper than retraining",
     "dear": "Dearer than retraining",
     "harmed": "Did harm",
@@ -42,8 +62,15 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """All of it in one paragraph."""
-        return " ".join([f"{self.name}: {self.headline}", *(answer for _, answer in self.answers)])
+        """The headline, the gap, the harm if any and the cost, as one paragraph."""
+        told = [answer for question, answer in self.answers if question in self._said]
+        return " ".join([f"{self.name}: {self.headline}", *told])
+
+    @property
+    def _said(self) -> tuple[str, ...]:
+        if self.kind == "unmoved":
+            return (_COST,)
+        return (_GAP, _STAYS, _COST) if self.kind == "harmed" else (_GAP, _COST)
 
 
 def verdict_of(models: Sequence[Model], name: str) -> Verdict:
@@ -51,8 +78,11 @@ def verdict_of(models: Sequence[Model], name: str) -> Verdict:
 
     The gap is closed from `CLOSED` on. Harm is a forget set further from the oracles than
     before, or an accuracy (loss) of what stays that is worse than both without erasing and
-    retrained, by more than its interval and by a hundredth (a twentieth of the loss).
+    retrained, by more than its interval and by a hundredth (a twentieth of the loss). Without
+    an interval a forget set is only called further away from twice the distance on. A gap is
+    called open where less than `OPEN` of it was closed.
     """
+    models = above_noise(models)
     own = named(models, name)
     if own is None or not own.figures:
         reason = own.failed[0] if own is not None and own.failed else "it has no figures"
@@ -63,8 +93,8 @@ def verdict_of(models: Sequence[Model], name: str) -> Verdict:
     worse, stays = _further(own, nothing), _stays(own, nothing, oracle)
     ratio = own.figures.get("ratio")
     dear = ratio is not None and ratio.mean >= 1
-    kind: Kind = "no gap" if share is None else "closed" if share >= CLOSED else "part"
-    headline = _HEADLINES[kind].format(share=0 if share is None else max(share, 0.0))
+    kind = _closing(share)
+    headline = _HEADLINES[kind].format(share=_percent(max(share or 0.0, 0.0)))
     if nothing is None:
         headline = "The model before is not kept, so how much was erased cannot be measured."
     if dear:
@@ -77,17 +107,24 @@ def verdict_of(models: Sequence[Model], name: str) -> Verdict:
     if moved is not None and moved.mean == 0:
         kind, headline = "unmoved", "Nothing was erased: the model has not moved."
     answers = (
-        ("Did the model move?", _movement(moved)),
-        ("How much of the gap to retraining is closed?", _gap(own, nothing, share)),
-        ("Is what stays unharmed?", " ".join(said for said, _ in stays)),
-        ("What did it cost?", _cost(own, oracle)),
+        (_MOVED, _movement(moved)),
+        (_GAP, _gap(own, nothing, share)),
+        (_STAYS, " ".join(said for said, _ in stays)),
+        (_COST, _cost(own, oracle)),
     )
     return Verdict(name, kind, headline, tuple(pair for pair in answers if pair[1]))
 
 
+def _closing(share: float | None) -> Kind:
+    if share is None:
+        return "no gap"
+    return "closed" if share >= CLOSED else "part" if share >= OPEN else "open"
+
+
 _HEADLINES = {
     "closed": "The model treats the erased examples as a retrained one would.",
-    "part": "{share:.0%} of the gap to retraining is closed.",
+    "part": "{share} of the gap to retraining is closed.",
+    "open": "The gap to retraining is still open.",
     "no gap": "The erased examples leave no gap to retraining that could be told from chance.",
 }
 
@@ -119,7 +156,8 @@ def _further(own: Model, nothing: Model | None) -> bool:
     if pair is None:
         return False
     here, there = pair
-    return here.ends[0] > max(there.ends[1], 1.0)
+    margin = _FAR if here.interval is None else 1.0
+    return here.ends[0] > margin * max(there.ends[1], 1.0)
 
 
 def _pair(own: Model, other: Model | None, *figures: str) -> tuple[Figure, Figure] | None:
@@ -204,7 +242,7 @@ def _cost(own: Model, oracle: Model | None) -> str:
         return "The model was trained anew since the last request: there is no erasure to time."
     seconds = [m.figures["seconds"].mean for m in (own, oracle) if m and "seconds" in m.figures]
     took = f" ({seconds[0]:.2g} s; a retraining {seconds[1]:.2g} s)" if len(seconds) == 2 else ""
-    said = f"{_times(ratio.mean)} the time of a retraining{took}".replace("more", "More")
+    said = f"It took {_times(ratio.mean)} the time of a retraining{took}"
     if ratio.mean >= 1:
         return f"{said}: retraining would have been cheaper."
     return f"{said}."
