@@ -125,9 +125,9 @@ def test_print_hides_nothing(browser: Any, report: Path) -> None:
     page = opened(browser, report, 794)  # the width of A4
     page.emulate_media(media="print")
     hidden = page.evaluate(
-        """[...document.querySelectorAll('main *:not(style)')].filter(one => !one.closest('.ends') &&
-        one.textContent.trim() && !one.checkVisibility({contentVisibilityAuto: true}))
-        .map(one => one.tagName)"""
+        """[...document.querySelectorAll('main *:not(style)')].filter(one =>
+        !one.closest('.ends') && one.textContent.trim() &&
+        !one.checkVisibility({contentVisibilityAuto: true})).map(one => one.tagName)"""
     )
     assert hidden == []
     heights = page.evaluate(

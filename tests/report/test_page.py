@@ -92,10 +92,14 @@ def test_large_figures_and_those_without_a_meaning_have_signs() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [(100.0, "100"), (100.1, "≫"), (-100.1, "≪"), (float("inf"), "≫"), (float("nan"), "NaN"),
-     (None, "–"), (-0.0004, "0.00"), (0.994, "0.99")],
+     (None, "–"), (-0.0004, "0.00"), (0.0007, "0.00"), (0.994, "0.99")],
 )  # fmt: skip
 def test_numbers_of_a_report(value: float | None, text: str) -> None:
     assert written(value) == text
+
+
+def test_small_figures_keep_the_digits_of_their_column() -> None:
+    assert [written(value, 4) for value in (0.0007, 0.00001)] == ["0.0007", "1.000e-05"]
 
 
 def test_g_is_a_dash_for_all_where_doing_nothing_has_none() -> None:

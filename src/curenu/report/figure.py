@@ -54,6 +54,9 @@ def written(value: float | None, digits: int = 2) -> str:
         return "NaN"
     if abs(value) > LARGE:
         return "≫" if value > 0 else "≪"
-    if 0 < abs(value) < 0.5 * 10.0**-digits and digits < 3:
-        return f"{0.0:.{digits}f}"
-    return f"{value:.0f}" if abs(value) > 99 else number(value, digits)
+    if abs(value) > 99:
+        return f"{value:.0f}"
+    tiny = 0 < abs(value) < 0.5 * 10.0**-digits
+    if tiny and digits > 2:
+        return number(value, digits)
+    return f"{0.0 if tiny or value == 0 else value:.{digits}f}"

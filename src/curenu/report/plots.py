@@ -21,7 +21,7 @@ _INK = "#5f6b7a"
 STRONG = "#1d2733"
 """The colour of the line that is compared with."""
 _ON_THE_PAGE = {_INK: "var(--soft)", STRONG: "var(--ink)"}  # dark where the page is dark
-_UNSAID = ("Creator", "Date", "Format", "Type")  # metadata that no reader of a page sees
+_UNSAID: Any = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # no reader sees it
 _STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "curenu",
