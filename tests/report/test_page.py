@@ -160,7 +160,7 @@ def test_the_page_holds_every_part_and_fetches_nothing() -> None:
 
 def test_what_is_empty_is_not_on_the_page() -> None:
     page = Report("t", "", (Section("s", models=models()[:3], featured="stocurenu"),)).html()
-    for words in ("What may be concluded", "What was not done", "Plots", "Every request",
+    for words in ("What may be concluded", "What was not done or", "Plots", "Every request",
                   "Where this comes from", "by its verdict", "<ul></ul>", "<p></p>"):  # fmt: skip
         assert words not in page
     assert "<svg" not in Report("t", "", ()).html()

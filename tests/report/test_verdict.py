@@ -95,6 +95,14 @@ def test_seconds_are_said_beside_the_ratio() -> None:
     )
 
 
+def test_the_attack_is_told_before_after_and_on_retrained_models() -> None:
+    scores = ((NOTHING, 0.6), ("m", 0.55), (ORACLE, 0.5))
+    found = verdict_of([Model(name, {"RMIA AUC": Figure(auc)}) for name, auc in scores], "m")
+    said = "0.60 without erasing, 0.55 after it, 0.50 on retrained models."
+    assert found.sentence.count(said) == 1
+    assert "attack" not in judged().sentence
+
+
 def test_methods_are_grouped_from_good_to_bad() -> None:
     models = [
         model(NOTHING, BEFORE), model(ORACLE, AIM), Model("broken", failed=("no memory",)),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from curenu.report.column import Column
 from curenu.report.glossary import TERMS
@@ -119,7 +119,7 @@ def _shown(place: int, section: Section) -> dict[str, Any]:
         "statuses": [(m.name, m.status) for m in models if m.status],
         "failed": [(m.name, reason) for m in models for reason in dict.fromkeys(m.failed)],
         "plots": [
-            (plot, Markup(_apart(plot.svg, f"s{place}p{number}-", plot)))
+            (plot, _apart(plot.svg, f"s{place}p{number}-", plot))
             for number, plot in enumerate(section.plots, 1)
         ],
         "open": [table for table in section.tables if table.open_],
@@ -158,5 +158,5 @@ def _apart(svg: str, prefix: str, plot: Plot) -> str:
     own = re.sub(r'\bid="', f'id="{prefix}', svg)
     own = re.sub(r"url\(#", f"url(#{prefix}", own)
     own = re.sub(r'href="#', f'href="#{prefix}', own)
-    label = Markup.escape(f"{plot.title}. {plot.words}")
+    label = html.escape(f"{plot.title}. {plot.words}")
     return own.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

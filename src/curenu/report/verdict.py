@@ -28,9 +28,10 @@ OPEN = 0.1
 _FALL = 0.01  # of an accuracy, and a twentieth of a loss: less is not called harm
 _RISE = 0.05
 
-_MOVED, _GAP, _STAYS, _COST = (
+_MOVED, _GAP, _ATTACK, _STAYS, _COST = (
     "Did the model move?",
     "How much of the gap to retraining is closed?",
+    "What does a membership attack find?",
     "Is what stays unharmed?",
     "What did it cost?",
 )
@@ -62,7 +63,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The headline, the gap, the harm if any and the cost, as one paragraph."""
+        """The headline, the gap, the attack, the harm if any and the cost, as one paragraph."""
         told = [answer for question, answer in self.answers if question in self._said]
         return " ".join([f"{self.name}: {self.headline}", *told])
 
@@ -70,7 +71,8 @@ class Verdict:
     def _said(self) -> tuple[str, ...]:
         if self.kind == "unmoved":
             return (_COST,)
-        return (_GAP, _STAYS, _COST) if self.kind == "harmed" else (_GAP, _COST)
+        stays = (_STAYS,) if self.kind == "harmed" else ()
+        return (_GAP, _ATTACK, *stays, _COST)
 
 
 def verdict_of(models: Sequence[Model], name: str) -> Verdict:
@@ -109,6 +111,7 @@ def verdict_of(models: Sequence[Model], name: str) -> Verdict:
     answers = (
         (_MOVED, _movement(moved)),
         (_GAP, _gap(own, nothing, share)),
+        (_ATTACK, _attack((nothing, own, oracle))),
         (_STAYS, " ".join(said for said, _ in stays)),
         (_COST, _cost(own, oracle)),
     )
@@ -196,6 +199,18 @@ def _gap(own: Model, nothing: Model | None, share: float | None) -> str:
     if nothing is not None and figure in nothing.figures:
         far += f", {_times(nothing.figures[figure].mean)} without erasing"
     return f"{said} {far}.".strip()
+
+
+def _attack(models: Sequence[Model | None]) -> str:
+    """What the attack scores on the model before, on the erased one and on retrained ones."""
+    name = first_of([model for model in models if model is not None], "RMIA AUC", "loss attack AUC")
+    words = ("without erasing", "after it", "on retrained models")
+    found = [
+        f"{written(model.figures[name].mean)} {said}"
+        for model, said in zip(models, words, strict=True)
+        if name is not None and model is not None and name in model.figures
+    ]
+    return f"A membership attack scores (AUC, 0.5 is guessing) {', '.join(found)}." if found else ""
 
 
 def _percent(share: float) -> str:
