@@ -9,11 +9,12 @@ import pytest
 
 from curenu.audits import klom_findings, unlearning_lira
 from curenu.bench.archive import Archive
-from curenu.bench.cell import NOTHING, ORACLE, Cell
+from curenu.bench.cell import Cell
 from curenu.bench.config import Audits
 from curenu.bench.ensemble import ensembles, run_ensemble
 from curenu.bench.summary import lines_of
 from curenu.compare import membership
+from curenu.report import NOTHING, ORACLE
 from tests.audits.test_attacks import draws, memorisers, oracles
 
 Record = dict[str, Any]

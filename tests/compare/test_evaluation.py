@@ -177,5 +177,4 @@ def test_krylov_and_dense_diagnoses_agree_on_the_ends() -> None:
     assert found.spectrum.nonpositive_share == pytest.approx(
         dense.spectrum.nonpositive_share, abs=3 / np.sqrt(PROBES * risk.dimension)
     )
-    assert found.view().lambda_max == found.to_json()["lambda_max"]["value"]  # type: ignore[index]
     assert dense.spectrum.lambda_min < 0 < dense.spectrum.lambda_max

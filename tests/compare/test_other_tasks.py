@@ -20,7 +20,7 @@ from curenu.compare import Assessment, cheaper, conclusions, evaluate, membershi
 from curenu.compare.predictions import PredictionReferences, Predictions, Sets, predictions_of
 from curenu.methods import FineTune
 from curenu.networks import Networks
-from curenu.report import Report, Row, columns_for
+from curenu.report import Report, Row, Section, columns_for
 from curenu.runs.session import Session
 from curenu.tasks import Recipe, Task, load_task
 from tests.runs.runs import SHORT
@@ -82,7 +82,10 @@ def test_a_regression_is_compared_by_losses_and_outputs(
     assert attack.reference is not None
     assert "Df" in [column.figure for column in columns_for(found.rows)]
     assert "Rf" not in [column.figure for column in columns_for(found.rows)]
-    page = Report("Diabetes", {}, found.rows, conclusions=found.conclusions).html()
+    models = tuple(row.model() for row in found.rows)
+    section = Section("s", models=models, featured=current.name, conclusions=found.conclusions)
+    page = Report("Diabetes", "", (section,)).html()
+    assert ">Df</a>" in page
     assert "loss f" in page
     assert "What may be concluded" in page
 

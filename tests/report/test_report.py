@@ -1,12 +1,10 @@
-"""The table, the JSON and the page, with everything a row can hold."""
+"""The table and the JSON, with everything a row can hold."""
 
 from __future__ import annotations
 
 import json
 import re
-from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from curenu.audits import Finding
@@ -14,9 +12,7 @@ from curenu.bench import tables as bench
 from curenu.erasure import StepRecord
 from curenu.report import (
     COLUMNS,
-    Report,
     Row,
-    SpectrumView,
     cells,
     columns_for,
     document,
@@ -52,11 +48,6 @@ ROWS = (
     Row("pseudo-inverse", update_norm=float("inf"), damping=0.0, status="It exploded."),
     Row("failed", status="The dense Hessian takes 10 GiB."),
 )
-
-
-def spectrum() -> SpectrumView:
-    values = np.array([-1.0, -1e-9, 0.0, 1e-7, 0.3, 60.0])
-    return SpectrumView(values, np.full(6, 1 / 6), 6, 3, 0.5, -1.0, 60.0, 1e-6, 100, True)
 
 
 def test_cells_follow_the_headings() -> None:
@@ -98,36 +89,6 @@ def test_markdown_is_a_table() -> None:
     assert len(set(columns)) == 1
 
 
-def test_the_page_holds_every_part_and_fetches_nothing() -> None:
-    page = Report("A title & more", {"Erased": "90 % of <two> classes"}, ROWS, spectrum()).html()
-    assert page.count("<svg") == 3
-    for text in ("A title &amp; more", "&lt;two&gt;", "Done &lt;well&gt;.", "It exploded.", "∞"):
-        assert text in page
-    assert "0.0060" in page  # the noise floor
-    links = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert all(link.startswith("#") for link in links)
-
-
-def test_plots_are_well_formed() -> None:
-    page = Report("t", {}, ROWS, spectrum()).html()
-    drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert [ElementTree.fromstring(drawing).tag.endswith("svg") for drawing in drawings] == [
-        True
-    ] * 3
-
-
-def test_missing_parts_are_named_instead_of_drawn() -> None:
-    page = Report("t", {}, ROWS[:1]).html()
-    assert "<svg" not in page
-    for text in ("Not computed", "No method here finds", "No update"):
-        assert text in page
-
-
-def test_the_same_report_is_the_same_text() -> None:
-    first, second = (Report("t", {}, ROWS, spectrum()).html() for _ in range(2))
-    assert first == second
-
-
 @pytest.mark.parametrize("row", ROWS)
 def test_rows_find_their_findings(row: Row) -> None:
     assert row.finding("nothing") is None
@@ -142,3 +103,13 @@ def test_a_figure_has_one_heading_in_every_table() -> None:
         (ours,) = (c for c in COLUMNS if c.figure == figure)
         (theirs,) = (c for c in bench.COLUMNS if c.figure == figure)
         assert ours is theirs
+
+
+def test_a_row_is_a_model_of_the_report() -> None:
+    model = ROWS[1].model()
+    assert (model.name, model.status, model.failed) == ("curenu", "Done <well>.", ())
+    assert model.figures["FA"].mean == 0.9
+    assert model.figures["products"].mean == 60
+    assert ROWS[0].model().figures["Rf"].interval == (1.3, 1.5)
+    assert ROWS[3].model().failed == ("The dense Hessian takes 10 GiB.",)
+    assert not ROWS[3].model().figures

@@ -10,7 +10,7 @@ from curenu.bench.config import Config, load_config, shipped
 from curenu.bench.demo import demo_config
 from curenu.bench.page import page
 from curenu.bench.runner import RESULTS, run
-from curenu.bench.summary import Figure, Line, lines_of
+from curenu.bench.summary import Line, lines_of
 from curenu.bench.tables import BRIEF, csv_table, markdown
 from curenu.bench.verdict import verdict
 
@@ -18,7 +18,6 @@ __all__ = [
     "BRIEF",
     "RESULTS",
     "Config",
-    "Figure",
     "Line",
     "csv_table",
     "demo_config",
@@ -33,8 +32,11 @@ __all__ = [
 ]
 
 
-def report(results: dict[str, Any], folder: Path) -> None:
-    """Write the page with plots and the tables beside the results they are made from."""
-    replace_file(folder / "report.html", page(results).encode())
+def report(results: dict[str, Any], folder: Path, featured: str | None = None) -> None:
+    """Write the page with plots and the tables beside the results they are made from.
+
+    `featured` is the method whose verdict leads; without it all are grouped by theirs.
+    """
+    replace_file(folder / "report.html", page(results, featured).encode())
     replace_file(folder / "tables.md", markdown(results).encode())
     replace_file(folder / "figures.csv", csv_table(results).encode())

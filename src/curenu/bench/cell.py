@@ -20,10 +20,10 @@ from curenu.compare import distance, erase_parts, membership
 from curenu.cost import Cost
 from curenu.erasure import StepRecord
 from curenu.networks import split_of
+from curenu.report import NOTHING, ORACLE
 
-__all__ = ["NOTHING", "ORACLE", "Cell", "Made", "run_cell"]
+__all__ = ["Cell", "Made", "run_cell"]
 
-NOTHING, ORACLE = "do nothing", "oracle (retrained)"
 _STEPS = 100  # outer steps kept of a trace
 _RETAINED = 2000  # margins kept of the retain set
 Arrays = dict[str, NDArray[Any]]

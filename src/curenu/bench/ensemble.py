@@ -19,9 +19,10 @@ from curenu.audits import (
     unlearning_lira,
 )
 from curenu.bench.archive import Archive
-from curenu.bench.cell import NOTHING, ORACLE, Cell
+from curenu.bench.cell import Cell
 from curenu.bench.config import Audits
 from curenu.errors import BadRequest, CurenuError
+from curenu.report import NOTHING, ORACLE
 
 __all__ = ["Ensemble", "ensembles", "run_ensemble"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from curenu.bench.cell import NOTHING, ORACLE
 from curenu.bench.summary import Line
-from curenu.report.plots import figure, named
+from curenu.report import NOTHING, ORACLE
+from curenu.report.plots import STRONG, figure, named
 
 __all__ = [
     "cost_plot",
@@ -115,9 +115,9 @@ def degeneracy_plot(found: dict[str, Any] | None) -> str | None:
 
 
 def _look(method: str, place: int) -> dict[str, Any]:
-    """Colour and line: black for the oracle, dashed grey for doing nothing."""
+    """Colour and line: the page's ink for the oracle, dashed grey for doing nothing."""
     if method == ORACLE:
-        return {"color": "black", "linewidth": 2.2}
+        return {"color": STRONG, "linewidth": 2.2}
     if method == NOTHING:
         return {"color": "0.5", "linewidth": 2.2, "linestyle": "--"}
     return {"color": _COLOURS[place % len(_COLOURS)], "linewidth": 1.1}

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 
 from curenu.bench.archive import Archive
-from curenu.bench.cell import NOTHING, ORACLE, Cell, Made, run_cell
+from curenu.bench.cell import Cell, Made, run_cell
 from curenu.bench.config import Config, ErasureConfig, MethodConfig
 from curenu.bench.degeneracy import Degeneracy, run_degeneracy
 from curenu.bench.ensemble import Ensemble, ensembles, run_ensemble
@@ -27,6 +27,7 @@ from curenu.bench.tuning import Trial, run_trial
 from curenu.bench.workshop import Look, Training, Workshop, workshop
 from curenu.compare import Stage
 from curenu.errors import RunBroken
+from curenu.report import NOTHING, ORACLE
 
 __all__ = ["RESULTS", "run"]
 
@@ -71,6 +72,10 @@ def run(
             "cores": os.cpu_count(),
             "jobs": jobs,
             "requests": {erasure.name: shop.sizes(erasure) for erasure in config.erasures},
+            "fingerprints": {
+                erasure.name: shop.networks(erasure.name, False).fingerprint.digest
+                for erasure in config.erasures
+            },
             "tuning": chosen,
             "untrained": broken,
             "cells": records,

@@ -9,19 +9,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-__all__ = ["Figure", "Line", "lines_of"]
+from curenu.report import Figure, Model
 
-
-@dataclass(frozen=True)
-class Figure:
-    """A mean over cells, its 95 % interval (Student's t), and how many cells.
-
-    One cell has no spread over networks; its interval is the audit's own, if it has one.
-    """
-
-    mean: float
-    interval: tuple[float, float] | None
-    count: int
+__all__ = ["Line", "lines_of"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +23,12 @@ class Line:
     figures: dict[str, Figure]
     failed: tuple[str, ...]
     arguments: dict[str, Any]
+
+    def model(self) -> Model:
+        """The line as a report compares it."""
+        names = {"hvps": "products"}
+        figures = {names.get(name, name): figure for name, figure in self.figures.items()}
+        return Model(self.method, figures, self.failed)
 
 
 def lines_of(results: dict[str, Any]) -> list[Line]:

@@ -5,37 +5,23 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from curenu.bench.cell import NOTHING, ORACLE
-from curenu.bench.summary import Figure, Line, lines_of
-from curenu.report import Column, columns_of, number
+from curenu.bench.summary import Line, lines_of
+from curenu.report import LEGEND, Column, Figure, Shown, columns_of, marked, number
 
 __all__ = [
     "BRIEF",
     "COLUMNS",
     "FURTHER",
-    "LEGEND",
-    "Shown",
     "cells_of",
     "csv_table",
     "erased",
     "markdown",
-    "marked",
     "missing",
     "published",
     "shown",
 ]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A figure as it is shown, and what it is marked with."""
-
-    text: str
-    best: bool = False
-    mark: str = ""
 
 
 BRIEF: tuple[Column, ...] = columns_of(
@@ -48,12 +34,6 @@ FURTHER: tuple[Column, ...] = columns_of(
 )
 
 COLUMNS = (*BRIEF, *FURTHER)
-
-LEGEND = (
-    "Bold: nearest to the oracle in its column, of all methods. "
-    "●: inside the oracle row's own interval, where doing nothing is not. "
-    "▾: further from the oracle than doing nothing, by more than both intervals."
-)
 
 _KINDS = {
     "random": "drawn at random",
@@ -70,13 +50,7 @@ def shown(lines: Sequence[Line], columns: Sequence[Column] = COLUMNS) -> list[Co
 
 def cells_of(line: Line, columns: Sequence[Column] = COLUMNS) -> list[str]:
     """The line's texts under `columns`: mean and half of the interval; a dash for none."""
-    return [_text(line.figures.get(column.figure), column.digits) for column in columns]
-
-
-def marked(lines: Sequence[Line], columns: Sequence[Column]) -> list[list[Shown]]:
-    """The cells of an erasure's lines, judged column by column as `LEGEND` says."""
-    judged = [_judged(lines, column) for column in columns]
-    return [[column[place] for column in judged] for place in range(len(lines))]
+    return [_text(line.figures.get(column.figure), column) for column in columns]
 
 
 def erased(results: dict[str, Any], name: str) -> str:
@@ -102,7 +76,7 @@ def published(results: dict[str, Any], erasure: str, rows: Sequence[Line]) -> li
             ours = next((line for line in rows if line.method == entry["method"]), None)
             figure = ours.figures.get(entry["figure"]) if ours else None
             what = f"{entry['method']}, {entry['figure']}"
-            found.append([what, number(entry["value"]), _text(figure, 3), entry["setting"]])
+            found.append([what, number(entry["value"]), _short(figure, 3), entry["setting"]])
     return found
 
 
@@ -125,11 +99,11 @@ def markdown(results: dict[str, Any], of: Sequence[Column] = COLUMNS) -> str:
     lines = lines_of(results)
     for erasure in dict.fromkeys(line.erasure for line in lines):
         rows = [line for line in lines if line.erasure == erasure]
-        columns = shown(rows, of)
+        columns, models = shown(rows, of), [line.model() for line in rows]
         parts += [f"**{erasure}**: {erased(results, erasure)}", ""]
         parts += _table(["method", *(c.heading for c in columns)], [
             [_named(line), *map(_emphasised, cells)]
-            for line, cells in zip(rows, marked(rows, columns), strict=True)
+            for line, cells in zip(rows, marked(models, columns, _text), strict=True)
         ])  # fmt: skip
         reasons = {f"{line.method} failed: {line.failed[0]}" for line in rows if line.failed}
         unknown = [f"Not audited: {reason}" for reason in missing(results, erasure)]
@@ -154,41 +128,6 @@ def csv_table(results: dict[str, Any]) -> str:
     return buffer.getvalue()
 
 
-def _judged(lines: Sequence[Line], column: Column) -> list[Shown]:
-    figures = {line.method: line.figures.get(column.figure) for line in lines}
-    oracle, nothing = figures.get(ORACLE), figures.get(NOTHING)
-    texts = [_text(figures[line.method], column.digits) for line in lines]
-    if not column.judged or oracle is None:
-        return [Shown(text) for text in texts]
-    away = {name: abs(f.mean - oracle.mean) for name, f in figures.items() if f is not None}
-    rivals = {name: gap for name, gap in away.items() if name not in (ORACLE, NOTHING)}
-    nearest = min(rivals.values(), default=0.0)
-    alone = list(rivals.values()).count(nearest) == 1
-    shown_ = []
-    for line, text in zip(lines, texts, strict=True):
-        figure = figures[line.method]
-        if figure is None or line.method in (ORACLE, NOTHING):
-            shown_.append(Shown(text))
-            continue
-        mark = _mark(figure, oracle, nothing)
-        shown_.append(Shown(text, alone and rivals[line.method] == nearest, mark))
-    return shown_
-
-
-def _mark(figure: Figure, oracle: Figure, nothing: Figure | None) -> str:
-    low, high = oracle.interval or (oracle.mean, oracle.mean)
-    if nothing is None or low <= nothing.mean <= high:
-        return ""  # a column in which doing nothing passes for an oracle tells nothing
-    if low <= figure.mean <= high:
-        return "●"
-    worse = abs(figure.mean - oracle.mean) - abs(nothing.mean - oracle.mean)
-    return "▾" if worse > _half(figure) + _half(nothing) else ""
-
-
-def _half(figure: Figure) -> float:
-    return 0.0 if figure.interval is None else (figure.interval[1] - figure.interval[0]) / 2
-
-
 def _named(line: Line) -> str:
     return f"{line.method} ({len(line.failed)} failed)" if line.failed else line.method
 
@@ -205,12 +144,16 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ] + [""]
 
 
-def _text(figure: Figure | None, digits: int) -> str:
+def _text(figure: Figure | None, column: Column) -> str:
+    return _short(figure, column.digits)
+
+
+def _short(figure: Figure | None, digits: int) -> str:
     if figure is None:
         return "–"
     if figure.interval is None or figure.count < 2:
         return number(figure.mean, digits)
-    half = _half(figure)
+    half = figure.half
     tiny = abs(figure.mean) < 0.5 * 10.0**-digits  # neither "-0.00" nor more digits than the ±
     text = number(0.0 if tiny else figure.mean, digits)
     return f"{text} ± {half:.{0 if half >= 10 else digits}f}"

@@ -55,7 +55,7 @@ def demo(
     kept = f"what was finished is kept in {out}: the same command goes on there"
     with keeping(lambda: kept):
         results = run(config, name, out, out / "networks", jobs=processes, stage=progress_bar)
-    report(results, out)
+    report(results, out, featured=config.methods[0].title)
     settle()
     if as_json:
         print_json(results)

@@ -16,7 +16,7 @@ from curenu.compare.membership import membership
 from curenu.compare.references import References, mean_findings
 from curenu.errors import BadRequest
 from curenu.networks import TrainedNetwork, split_of
-from curenu.report import Row
+from curenu.report import NOTHING, ORACLE, Row
 from curenu.tasks import Task
 
 __all__ = ["Comparison", "Stage", "compare", "distance"]
@@ -67,9 +67,7 @@ class Comparison:
         """The trained model as it was; None where it is no longer kept."""
         if self.before is None:
             return None
-        return Row(
-            "do nothing", self._findings(self.before), update_norm=0.0, seconds=0.0, ratio=0.0
-        )
+        return Row(NOTHING, self._findings(self.before), update_norm=0.0, seconds=0.0, ratio=0.0)
 
     def oracle(self) -> Row:
         """The retrained models against each other: the mean of each quantity."""
@@ -77,7 +75,7 @@ class Comparison:
         if self.attacks:
             found += self._attacks_on_oracles()
         return Row(
-            "oracle (retrained)",
+            ORACLE,
             tuple(found),
             update_norm=self.distance,
             seconds=self.references.seconds,

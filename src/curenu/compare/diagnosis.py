@@ -17,7 +17,6 @@ from curenu.operators import (
     extreme_eigenvalues,
     spectral_density,
 )
-from curenu.report import SpectrumView
 from curenu.risks import Objective
 
 __all__ = ["PROBES", "Diagnosis", "diagnose", "diagnose_dense"]
@@ -49,21 +48,6 @@ class Diagnosis:
     def exact(self) -> bool:
         """Whether every eigenvalue was computed."""
         return self.spectrum.source == "eigenvalues"
-
-    def view(self) -> SpectrumView:
-        """What the report draws."""
-        return SpectrumView(
-            values=self.nodes,
-            weights=self.weights,
-            dimension=self.spectrum.dimension,
-            rank=self.spectrum.rank,
-            nonpositive_share=self.spectrum.nonpositive_share,
-            lambda_min=self.ends.smallest.value,
-            lambda_max=self.ends.largest.value,
-            relative_tolerance=TOLERANCE,
-            examples=self.examples,
-            exact=self.exact,
-        )
 
     def to_json(self) -> dict[str, object]:
         """All of it, as JSON can hold it."""

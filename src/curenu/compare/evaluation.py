@@ -15,7 +15,7 @@ from curenu.compare.membership import membership
 from curenu.compare.predictions import PredictionReferences, decides, predictions_of
 from curenu.errors import BadRequest, Disposed, IllPosed
 from curenu.networks import TrainedNetwork, split_of
-from curenu.report import Row
+from curenu.report import NOTHING, ORACLE, Row
 from curenu.runs.evidence import RequestRecord
 from curenu.runs.session import Session
 
@@ -129,9 +129,9 @@ def _predicted(
     nothing = None
     if before is not None:
         found = tuple(references.findings(before))
-        nothing = Row("do nothing", found, update_norm=0.0, seconds=0.0, ratio=0.0)
+        nothing = Row(NOTHING, found, update_norm=0.0, seconds=0.0, ratio=0.0)
     oracle = Row(
-        "oracle (retrained)",
+        ORACLE,
         tuple(references.oracles_findings()),
         update_norm=None
         if first is None

@@ -2,23 +2,39 @@
 
 from curenu.report.column import Column, columns_of
 from curenu.report.document import document
-from curenu.report.html import Report, render
-from curenu.report.plots import SpectrumView
+from curenu.report.figure import Figure, number
+from curenu.report.marks import LEGEND, Shown, marked
+from curenu.report.model import NOTHING, ORACLE, Model
+from curenu.report.page import Asked, Plot, Report, Section, Table
+from curenu.report.plots import damping_plot
 from curenu.report.row import Row, finite
-from curenu.report.table import COLUMNS, cells, columns_for, markdown, number
+from curenu.report.table import COLUMNS, cells, columns_for, markdown
+from curenu.report.verdict import Verdict, verdict_of
 
 __all__ = [
     "COLUMNS",
+    "LEGEND",
+    "NOTHING",
+    "ORACLE",
+    "Asked",
     "Column",
+    "Figure",
+    "Model",
+    "Plot",
     "Report",
     "Row",
-    "SpectrumView",
+    "Section",
+    "Shown",
+    "Table",
+    "Verdict",
     "cells",
     "columns_for",
     "columns_of",
+    "damping_plot",
     "document",
     "finite",
     "markdown",
+    "marked",
     "number",
-    "render",
+    "verdict_of",
 ]

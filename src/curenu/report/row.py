@@ -8,6 +8,8 @@ from typing import Any
 
 from curenu.audits import Finding
 from curenu.erasure import StepRecord
+from curenu.report.figure import Figure
+from curenu.report.model import Model
 
 __all__ = ["Row", "finite"]
 
@@ -35,6 +37,17 @@ class Row:
     def finding(self, name: str) -> Finding | None:
         """The finding of that name, if the model got as far as being audited."""
         return next((finding for finding in self.findings if finding.name == name), None)
+
+    def model(self) -> Model:
+        """The row as a report compares it; one without findings failed for what its status says."""
+        figures = {f.name: Figure(f.value, f.interval) for f in self.findings}
+        for name in ("update_norm", "damping", "products", "seconds", "ratio"):
+            value = getattr(self, name)
+            if value is not None:
+                figures[name] = Figure(float(value))
+        if not self.findings:
+            return Model(self.name, {}, (self.status,) if self.status else ())
+        return Model(self.name, figures, status=self.status)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the per-example values; a number that is not finite is a word."""

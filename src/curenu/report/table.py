@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from curenu.report.column import Column, columns_of
+from curenu.report.figure import number
 from curenu.report.row import Row
 
-__all__ = ["COLUMNS", "cells", "columns_for", "markdown", "number"]
+__all__ = ["COLUMNS", "cells", "columns_for", "markdown"]
 
 COLUMNS: tuple[Column, ...] = columns_of(
     "name", "Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin", "FA", "RA", "TA", "ToW",
@@ -34,17 +34,6 @@ _IF_MADE = (
 )  # fmt: skip
 _WITH_SPREAD = ("Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin", "RMIA AUC", "Df", "Dr", "Dt",
                 "loss attack AUC")  # fmt: skip
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A short form of a number; a dash for none, a word for what is not finite."""
-    if value is None:
-        return "–"
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:.{digits}g}" if abs(value) >= 100 else f"{value:.{digits}f}"
 
 
 def columns_for(rows: Sequence[Row]) -> tuple[Column, ...]:
