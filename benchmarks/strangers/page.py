@@ -17,18 +17,18 @@ PAGE = HERE.parent.parent / "docs" / "strangers.md"
 SETS = ("forget", "retain", "test")
 INTRODUCTION = """# The defaults on tasks they were not found on
 
-Made by `make strangers` from `benchmarks/strangers/results/*.json`. Sixteen small tasks, no two with
-the same data, network and recipe: tables, images, sentences and regression; linear models,
+Made by `make strangers` from `benchmarks/strangers/results/*.json`. Sixteen small tasks, no two
+with the same data, network and recipe: tables, images, sentences and regression; linear models,
 perceptrons, convolutions with batch and group norm, attention, GRU and LSTM; momentum and Adam;
-trained to the minimum and hardly trained; the loss by name, as torch's object and as a function of
-one's own. `unlearn` is told the training time and nothing else. Two networks and four retrained ones
-an erasure.
+trained to the minimum and hardly trained; the loss by name, as torch's object and as a function
+of one's own. `unlearn` is told the training time and nothing else. Two networks and four retrained
+ones an erasure.
 
 D of a set is the root mean square, over its examples, of the distance of a model's predictions
-(probabilities of classes, or values) from the mean of the retrained models'. It is shown over D of a
-retrained model from the mean of the others: at 1 a model is as near as another retraining. *Before*
-is the trained model. *Cost* is in forward passes of one example, over those of one retraining. *Not
-ok* counts networks whose result says that it is not to be used, and why.
+(probabilities of classes, or values) from the mean of the retrained models'. It is shown over D of
+a retrained model from the mean of the others: at 1 a model is as near as another retraining.
+*Before* is the trained model. *Cost* is in forward passes of one example, over those of one
+retraining. *Not ok* counts networks whose result says that it is not to be used, and why.
 """
 PARTS = {
     "development": "The eight that may decide something",
