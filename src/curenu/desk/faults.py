@@ -18,6 +18,7 @@ __all__ = [
     "LogBroken",
     "SealDamaged",
     "SignatureInvalid",
+    "StatementInvalid",
     "WeightsDiffer",
     "WrongType",
 ]
@@ -49,6 +50,10 @@ class EnvelopeMalformed(NotProven):
 
 class WrongType(NotProven):
     """What was signed is of another type than was asked for."""
+
+
+class StatementInvalid(NotProven):
+    """The statement was signed, and its content is not what a statement may hold."""
 
 
 class SignatureInvalid(NotProven):

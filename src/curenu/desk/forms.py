@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-__all__ = ["Digest", "Form", "Moment", "canonical", "moment", "read_canonical", "written"]
+__all__ = [
+    "Digest",
+    "Form",
+    "Moment",
+    "canonical",
+    "moment",
+    "read_canonical",
+    "read_form",
+    "written",
+]
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Form(BaseModel):
-    """A record that is signed: what it does not know is refused, and no type is converted."""
+    """A record that is signed: frozen, and a field that it does not know is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -39,6 +48,7 @@ def moment(value: Any) -> datetime:
     return value.astimezone(UTC).replace(microsecond=0)
 
 
+AnyForm = TypeVar("AnyForm", bound=Form)
 Moment = Annotated[
     datetime,
     BeforeValidator(moment),
@@ -47,13 +57,7 @@ Moment = Annotated[
 ]
 
 
-def _lower(value: str) -> str:
-    if value != value.lower():
-        raise ValueError("hexadecimal digits are written small")
-    return value
-
-
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z"), AfterValidator(_lower)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 """SHA-256 in 64 small hexadecimal digits."""
 
 
@@ -69,7 +73,18 @@ def canonical(content: Form | dict[str, Any]) -> bytes:
 
 def read_canonical(content: bytes) -> dict[str, Any]:
     """The object whose one text is `content`; raises `ValueError` for any other spelling."""
-    found = json.loads(content)
+    try:
+        found = json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict) or canonical(found) != content:
-        raise ValueError("this is not the one spelling of a JSON object")
+        raise ValueError("it is not the one spelling of a JSON object")
+    return found
+
+
+def read_form(kind: type[AnyForm], content: bytes) -> AnyForm:
+    """The record whose one text is `content`; raises `ValueError` for any other."""
+    found = kind.model_validate_json(content)
+    if canonical(found) != content:
+        raise ValueError("it is not the one spelling of this record")
     return found
