@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import holidays
 from pydantic import BaseModel, ConfigDict, Field
@@ -107,7 +107,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     method: str = Field(default="stocurenu", pattern="^[a-z][a-z0-9-]{0,38}$")
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, str] = Field(default_factory=dict)
     task: str | None = None
     oracles: int = Field(default=2, ge=2)
     seal_hours: float = Field(default=24.0, ge=0)

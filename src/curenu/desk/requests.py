@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from curenu.desk.home import Desk, check_name
+from curenu.desk.journal import drop_from_journal
 from curenu.desk.moving import decided, move_request, request_row, settle
 from curenu.desk.policy import REGIMES
 from curenu.desk.refusals import IllegalMove, OtherContent, OwnRequest
@@ -141,7 +142,10 @@ def lift(desk: Desk, name: str, by: str) -> None:
 
 
 def shred(desk: Desk, name: str, by: str) -> None:
-    """Delete whom a request that has ended was about; its commitment can then not be guessed."""
+    """Delete whom a request that has ended was about; its commitment can then not be guessed.
+
+    To be done once no backup from before the erasure is left: it could not be brought up again.
+    """
     now = desk.now()
     with desk.database.transaction(now) as connection:
         row = request_row(connection, name)
@@ -149,6 +153,7 @@ def shred(desk: Desk, name: str, by: str) -> None:
             raise IllegalMove(f"The request is {row.status}: its ids are needed.", "its end first.")
         connection.execute(vault.delete().where(vault.c.request == name))
         decided(connection, "shred", by, now, request=name)
+    drop_from_journal(desk, name)
 
 
 def example_ids(desk: Desk, connection: Connection, name: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import traceback
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from curenu.atomic import LOCK, replace_file
 from curenu.compare import evaluate
 from curenu.desk.policy import Policy, passes
 from curenu.errors import BadRequest
-from curenu.methods import method_class
+from curenu.method_choice import make_method
 from curenu.runs.session import Session
 from curenu.version import __version__
 
@@ -51,23 +52,21 @@ def solve(order: dict[str, Any]) -> dict[str, Any]:
     outcomes, going = _sorted_out(session, order["requests"])
     found: dict[str, Any] = {
         "base": order["head"], "before": session.current, "started": started, "outcomes": outcomes,
-        "examples": len(going), "curenu": __version__, "torch": str(torch.__version__),
+        "oracles": 0, "examples": len(going), "curenu": __version__, "torch": str(torch.__version__),
     }  # fmt: skip
     if going:
-        method = "retrain" if order["way"] == "retrain" else _method(policy)
+        retrain = order["way"] == "retrain"
+        method = "retrain" if retrain else make_method(policy.method, policy.settings)
         result = session.unlearn(going, method, request=f"desk-{order['batch']}")
         record = result.record
         found |= {"status": record.outcome.name, "granted": record.granted}
         found |= {"method": record.method, "figures": []}
         if record.granted:
-            found["figures"] = _measured(session, policy, order["way"])
+            found["figures"] = _measured(session, policy)
+            found["oracles"] = policy.oracles
             session.purge("base", subjects=True)
     found |= {"after": session.current, "head": session.head.hash, "finished": _now()}
     return found
-
-
-def _method(policy: Policy) -> Any:
-    return method_class(policy.method)(**policy.settings)
 
 
 def _sorted_out(session: Session, wanted: dict[str, list[str]]) -> tuple[dict[str, str], list[Any]]:
@@ -82,7 +81,7 @@ def _sorted_out(session: Session, wanted: dict[str, list[str]]) -> tuple[dict[st
     return outcomes, [session.task_id(p) for p in sorted(going)]
 
 
-def _measured(session: Session, policy: Policy, way: str) -> list[dict[str, Any]]:
+def _measured(session: Session, policy: Policy) -> list[dict[str, Any]]:
     """The figures of the new model, each beside its bar and the retrained networks' value."""
     found = evaluate(session, policy.oracles, _silent)
     row, oracle = found.rows[-1], found.rows[-2]
@@ -112,7 +111,11 @@ def _now() -> str:
 def main() -> None:
     """One order from stdin; its result in the attempt's folder."""
     order = json.loads(sys.stdin.read())
-    found = solve(order)
+    try:
+        found = solve(order)
+    except Exception as error:  # whose text may hold an id; where it came from holds none
+        sys.stderr.write("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
+        sys.exit(1)
     replace_file(Path(order["folder"]) / RESULT, json.dumps(found, allow_nan=False).encode())
 
 
