@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from alembic import command
 from curenu.desk.refusals import ClockSetBack, DatabaseNewer, DatabaseUnavailable, IllegalMove
 from curenu.desk.tables import clock
 from curenu.errors import BadRequest

@@ -35,9 +35,12 @@ _RELEASED = (
 def statements(dialect: str) -> list[str]:
     """What to execute once on a new database of "sqlite" or "postgresql"."""
     made: list[str] = []
-    for table, column, moves in (
-        ("request", "status", REQUEST), ("batch", "status", BATCH), ("request_target", "state", TARGET),
-    ):  # fmt: skip
+    machines = (
+        ("request", "status", REQUEST),
+        ("batch", "status", BATCH),
+        ("request_target", "state", TARGET),
+    )
+    for table, column, moves in machines:
         first = next(iter(moves))
         made += _guard(
             dialect, f"{table}_begins", table, "INSERT", f"NEW.{column} <> '{first}'",
@@ -57,7 +60,8 @@ def statements(dialect: str) -> list[str]:
          "OR OLD.received <> NEW.received",
          "what was submitted does not change"),
         ("request_complete", "request", "UPDATE",
-         f"NEW.status IN ('released', 'complete') AND OLD.status <> NEW.status AND NOT ({_RELEASED})",
+         "NEW.status IN ('released', 'complete') AND OLD.status <> NEW.status "
+         f"AND NOT ({_RELEASED})",
          "its batch is not released"),
         ("batch_passed", "batch", "UPDATE",
          f"NEW.status = 'awaiting_release' AND OLD.status <> NEW.status AND NOT ({_PASSED})",
@@ -88,9 +92,7 @@ def _legal(column: str, moves: Mapping[str, tuple[str, ...]]) -> str:
     return " OR ".join(pairs)
 
 
-def _guard(
-    dialect: str, name: str, table: str, event: str, forbidden: str, said: str
-) -> list[str]:
+def _guard(dialect: str, name: str, table: str, event: str, forbidden: str, said: str) -> list[str]:
     if dialect == "sqlite":
         return [
             f"CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN {forbidden} "

@@ -37,7 +37,9 @@ class Desk:
     origin: str
 
     @classmethod
-    def create(cls, folder: Path, database: str | None = None, origin: str = "desk.local/log") -> Desk:  # noqa: E501
+    def create(
+        cls, folder: Path, database: str | None = None, origin: str = "desk.local/log"
+    ) -> Desk:
         """Make a desk in `folder`: its database, its vault key and its signing keys.
 
         `database` is an SQLAlchemy URL of PostgreSQL; a file in `folder` without it. Raises

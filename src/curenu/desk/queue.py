@@ -33,7 +33,18 @@ from curenu.desk.tables import (
 )
 from curenu.errors import BadRequest, RunMoved
 
-__all__ = ["LEASE", "Order", "commit", "fail", "renew", "retrain", "seal", "seal_due", "seal_requests", "take"]
+__all__ = [
+    "LEASE",
+    "Order",
+    "commit",
+    "fail",
+    "renew",
+    "retrain",
+    "seal",
+    "seal_due",
+    "seal_requests",
+    "take",
+]
 
 LEASE = timedelta(seconds=60)
 """How long a worker has a batch without renewing; it renews at a third of that."""
@@ -79,7 +90,9 @@ def seal_due(desk: Desk) -> list[str]:
                 continue
             oldest, due = min(w.received for w in waiting), min(w.due for w in waiting)
             if policy_of(row).due_for_sealing(oldest, len(waiting), due, now):
-                made.append(seal_requests(connection, row.name, [w.id for w in waiting], "rule", now))
+                made.append(
+                    seal_requests(connection, row.name, [w.id for w in waiting], "rule", now)
+                )
     return made
 
 
@@ -165,7 +178,8 @@ def retrain(desk: Desk, name: str, by: str) -> None:
         row = batch_row(connection, name)
         if row.status not in ("rejected", "error") or row.why == "nothing_left":
             raise IllegalMove(
-                f"The batch is {row.status}: there is nothing to retrain for.", "`curenu desk batch`."
+                f"The batch is {row.status}: there is nothing to retrain for.",
+                "`curenu desk batch`.",
             )
         _check_free(connection, row)
         move_batch(connection, name, "queued", way="retrain", why=None)

@@ -101,12 +101,11 @@ def publish(desk: Desk) -> None:
 
 
 def _check(row: Any, version: Any) -> None:
-    if row.status in ("rejected", "measured") or (version is None and row.status != "running"):
-        if row.why in ("bar_not_passed", "no_result"):
-            raise BarNotPassed(
-                f"The batch did not pass: {row.why}. It cannot be released.",
-                f"`curenu desk run {row.id} --retrain`.",
-            )
+    if row.status == "rejected" and row.why != "nothing_left":
+        raise BarNotPassed(
+            f"The batch did not pass: {row.why}. It cannot be released.",
+            f"`curenu desk run {row.id} --retrain`.",
+        )
     if row.status != "awaiting_release":
         raise IllegalMove(f"The batch is {row.status}.", "running it first.")
     head, faults = verify(FolderStore(Path(version.run)), head=version.head)
@@ -169,22 +168,23 @@ def _mark(connection: Connection, versions: Any, marking: str, as_of: int) -> No
 
 
 def _entries(connection: Connection) -> list[bytes]:
-    return [bytes(e) for e in connection.execute(sa.select(log.c.entry).order_by(log.c.index)).scalars()]
+    return [
+        bytes(e) for e in connection.execute(sa.select(log.c.entry).order_by(log.c.index)).scalars()
+    ]
 
 
 def _attest(desk: Desk, connection: Connection, row: Any, version: Any, now: datetime) -> None:
     """Log, sign and keep the statement, all in the transaction of the release."""
     kept = Log(_entries(connection))
     index, moment = len(kept), now.replace(tzinfo=UTC)
-    number = connection.execute(sa.select(sa.func.count()).select_from(attestation)).scalar_one()
-    said = _predicate(desk, connection, row, version, number + 1, moment)
+    said = _predicate(desk, connection, row, version, index + 1, moment)
     statement = build(row.model, version.digest, said)
     kept.append(entry_of(statement))
     note = signed_head(desk.origin, len(kept), kept.root(), [desk.keys.log_key(moment)])
     envelope = sign(with_log(statement, kept, index, note), [desk.keys.statement_key(moment)])
     connection.execute(log.insert().values(index=index, entry=entry_of(statement)))
     connection.execute(checkpoint.insert().values(size=len(kept), note=note))
-    made = {"batch": row.id, "release": number + 1, "entry": index}
+    made = {"batch": row.id, "release": index + 1, "entry": index}
     connection.execute(attestation.insert().values(**made, envelope=json.dumps(envelope)))
     keep_for_replay(desk, connection, row.id, index, entry_of(statement))
 

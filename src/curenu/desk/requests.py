@@ -169,9 +169,7 @@ def _unsealed(desk: Desk, connection: Connection, name: str) -> bytes:
     return desk.vault.unseal(sealed, name.encode())
 
 
-def _check_same(
-    desk: Desk, connection: Connection, name: str, known: str, content: str
-) -> None:
+def _check_same(desk: Desk, connection: Connection, name: str, known: str, content: str) -> None:
     """Nothing where the request is the same, or is no longer known well enough to tell."""
     chosen = sa.select(vault.c.request).where(vault.c.request == name)
     if connection.execute(chosen).first() is None:

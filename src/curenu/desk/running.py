@@ -18,7 +18,7 @@ from curenu.desk.queue import LEASE, Order, commit, fail, renew, take
 from curenu.desk.refusals import SolveFailed
 from curenu.errors import RunMoved
 
-__all__ = ["holder_name", "run_batch", "solved"]
+__all__ = ["holder_name", "run_batch", "solved", "told_of"]
 
 _LOOK = 0.2  # seconds between looks at the solve
 _LAST = 400  # letters of what the solve said last
@@ -59,9 +59,7 @@ def solved(desk: Desk, order: Order) -> dict[str, Any]:
     """
     folder = desk.attempt_folder(order.batch, order.attempt)
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"folder": str(folder), "run": order.run, "head": order.head, "way": order.way}
-    told |= {"policy": order.policy.model_dump(mode="json"), "requests": order.requests}
-    text = json.dumps(told | {"batch": order.batch})
+    text = json.dumps(told_of(desk, order))
     with (folder / "solve.log").open("wb") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "curenu.desk.solving"],
@@ -75,6 +73,19 @@ def solved(desk: Desk, order: Order) -> dict[str, Any]:
                 process.kill()
                 process.wait()
     return _result(folder, process.returncode)
+
+
+def told_of(desk: Desk, order: Order) -> dict[str, Any]:
+    """What the solve is told, as JSON can hold it."""
+    return {
+        "folder": str(desk.attempt_folder(order.batch, order.attempt)),
+        "batch": order.batch,
+        "run": order.run,
+        "head": order.head,
+        "way": order.way,
+        "policy": order.policy.model_dump(mode="json"),
+        "requests": order.requests,
+    }
 
 
 def _give(process: subprocess.Popen[bytes], text: bytes) -> None:

@@ -52,7 +52,8 @@ def solve(order: dict[str, Any]) -> dict[str, Any]:
     outcomes, going = _sorted_out(session, order["requests"])
     found: dict[str, Any] = {
         "base": order["head"], "before": session.current, "started": started, "outcomes": outcomes,
-        "oracles": 0, "examples": len(going), "curenu": __version__, "torch": str(torch.__version__),
+        "oracles": 0, "examples": len(going), "curenu": __version__,
+        "torch": str(torch.__version__),
     }  # fmt: skip
     if going:
         retrain = order["way"] == "retrain"
