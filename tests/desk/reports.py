@@ -77,5 +77,5 @@ def desk(folder: Path, sha256: str = DIGEST, **changes: Any) -> Desk:
     log.append(b"five")
     log.append(b"six")
     note = checkpoint(ORIGIN, len(log), log.root(), [keys.log_key(NOW)])
-    logged = with_log(statement, log, index, note)
+    logged = with_log(statement, log, index, note, keys.log_key(NOW).public_key())
     return Desk(keys, log, logged, sign(logged, [keys.statement_key(NOW)]))

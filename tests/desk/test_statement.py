@@ -186,6 +186,8 @@ def test_evidence_of_the_log_that_does_not_hold_is_found_though_it_is_signed(mad
     note = checkpoint(ORIGIN, len(made.log), made.log.root(), [forged])
     with pytest.raises(CheckpointInvalid, match="No key trusted"):
         verify(relogged(made, checkpoint=note), known, NOW)
+    with pytest.raises(KeyUnknown):
+        verify(relogged(made, checkpoint=note, key=key_id(forged.public_key())), known, NOW)
     without = build("digits", DIGEST, predicate())
     with pytest.raises(StatementInvalid, match="not in the log"):
         verify(sealed(PAYLOAD_TYPE, canonical(without), [made.keys.statement_key(NOW)]), known, NOW)
@@ -203,7 +205,10 @@ def test_what_is_signed_is_in_the_log_and_in_its_form(made: Desk) -> None:
     assert entry_of(made.statement) == entry_of(without)
     note = made.statement["predicate"]["log"]["checkpoint"]
     with pytest.raises(BadRequest, match="belong together"):
-        with_log(without, made.log, 3, note)
+        with_log(without, made.log, 3, note, made.keys.log_key(NOW).public_key())
+    twice = checkpoint(ORIGIN, 7, made.log.root(), 2 * [made.keys.log_key(NOW)])
+    with pytest.raises(BadRequest, match="one key signed"):
+        with_log(without, made.log, 4, twice, made.keys.log_key(NOW).public_key())
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

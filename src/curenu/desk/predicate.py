@@ -31,7 +31,7 @@ Note = Annotated[
     str,
     Field(
         pattern="^[a-z0-9./_-]+\n[0-9]{1,15}\n[A-Za-z0-9+/]{43}=\n\n"
-        "(— [a-z0-9./_-]+ [A-Za-z0-9+/]+={0,2}\n)+$"
+        "— [a-z0-9./_-]+ [A-Za-z0-9+/]+={0,2}\n$"
     ),
 ]
 Count = Annotated[int, Field(ge=0)]
@@ -170,9 +170,13 @@ class OldVersion(Form):
 
 
 class LogEvidence(Form):
-    """Where the statement is in the desk's log: its index in the log of the signed head."""
+    """Where the statement is in the desk's log: its index in the log of the signed head.
+
+    `key` is the id of the key that signed the head, `proof` the inclusion proof from the leaf up.
+    """
 
     origin: Origin
+    key: Digest
     index: Count
     size: Annotated[int, Field(ge=1)]
     proof: tuple[Digest, ...]

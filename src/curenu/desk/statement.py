@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import ValidationError
 
 from curenu.desk.checkpoint import parse_checkpoint, verify_checkpoint
-from curenu.desk.envelopes import content_of, sealed, verified
+from curenu.desk.envelopes import content_of, key_id, sealed, verified
 from curenu.desk.faults import CheckpointInvalid, EnvelopeMalformed, StatementInvalid, WrongType
 from curenu.desk.forms import canonical, moment, read_canonical
 from curenu.desk.key_list import KeyList, verify_key_list
@@ -31,6 +32,7 @@ __all__ = [
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_ONE_SIGNATURE = "a head that one key signed, of a log named in small letters without a scheme."
 _REMEDY = "asking the desk for the report again."
 
 
@@ -62,21 +64,28 @@ def entry_of(statement: dict[str, Any]) -> bytes:
     return canonical(statement | {"predicate": said})
 
 
-def with_log(statement: dict[str, Any], log: Log, index: int, note: str) -> dict[str, Any]:
+def with_log(
+    statement: dict[str, Any], log: Log, index: int, note: str, key: Ed25519PublicKey
+) -> dict[str, Any]:
     """`statement` with the proof that it is entry `index` of `log` at the head `note`.
 
-    Raises `BadRequest` if it is another entry, or `note` is of another log.
+    `key` is the public key that signed `note`, alone. Raises `BadRequest` if it is another entry,
+    or `note` is of another log; `CheckpointInvalid` if another key signed it.
     """
-    head = parse_checkpoint(note)
+    head = verify_checkpoint(note, [key], parse_checkpoint(note).origin)
     if log.leaf(index) != leaf_hash(entry_of(statement)) or log.root(head.size) != head.root:
         raise BadRequest("The statement, the log and its head do not belong together.", _REMEDY)
-    evidence = LogEvidence(
-        origin=head.origin,
-        index=index,
-        size=head.size,
-        proof=tuple(step.hex() for step in log.inclusion(index, head.size)),
-        checkpoint=note,
-    )
+    try:
+        evidence = LogEvidence(
+            origin=head.origin,
+            key=key_id(key),
+            index=index,
+            size=head.size,
+            proof=tuple(step.hex() for step in log.inclusion(index, head.size)),
+            checkpoint=note,
+        )
+    except ValidationError as error:
+        raise BadRequest(f"The head does not fit: {_told(error)}.", _ONE_SIGNATURE) from None
     said = statement["predicate"] | {"log": json.loads(evidence.model_dump_json())}
     return statement | {"predicate": said}
 
@@ -113,10 +122,8 @@ def verify(envelope: Any, keys: KeyList, now: datetime, threshold: int = 1) -> d
     statement, said = _checked(content)
     if said.log is None:
         raise StatementInvalid("The statement is not in the log.", _REMEDY)
-    publics: list[Any] = [
-        load_pem_public_key(key.public.encode()) for key in keys.valid("log", now)
-    ]
-    head = verify_checkpoint(said.log.checkpoint, publics, said.log.origin)
+    signer: Any = load_pem_public_key(keys.find(said.log.key, "log", now).public.encode())
+    head = verify_checkpoint(said.log.checkpoint, [signer], said.log.origin)
     if head.size != said.log.size:
         raise CheckpointInvalid("The proof is for another head than the one beside it.", _REMEDY)
     leaf = leaf_hash(entry_of(statement))
