@@ -1,4 +1,4 @@
-"""`curenu desk worker`, `replay`, `backup` and `doctor`."""
+"""`curenu desk check`, `worker`, `replay`, `backup` and `doctor`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,26 @@ import typer
 from curenu.cli.console import note, print_json, say, settle
 from curenu.cli.desk_options import DeskOption, JsonOption, opened_desk
 
-__all__ = ["backup", "doctor", "replay", "worker"]
+__all__ = ["backup", "check", "doctor", "replay", "worker"]
 
 _UNSOUND = 1
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="A weights file that is to be served.")],
+    desk: DeskOption = Path("desk"),
+) -> None:
+    """Say whether a weights file may be served; ends with 0 only if it is attested clean."""
+    here = opened_desk(desk)
+    from curenu.desk.allow_list import check_file
+    from curenu.desk.looking import attestations
+    from curenu.desk.ready import require_ready
+
+    require_ready(here)
+    verdict = check_file(file, *attestations(here))
+    say(str(verdict))
+    if not verdict.allowed:
+        raise typer.Exit(_UNSOUND)
 
 
 def worker(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,11 +30,15 @@ class _Settings(BaseModel):
 
 @dataclass
 class Desk:
-    """`folder` holds everything but a database on a server; `origin` names the desk's log."""
+    """`folder` holds everything but a database on a server; `origin` names the desk's log.
+
+    `clock` gives the time in UTC, without a zone.
+    """
 
     folder: Path
     database: Database
     origin: str
+    clock: Callable[[], datetime] = utc_now
 
     @classmethod
     def create(
@@ -95,7 +99,7 @@ class Desk:
 
     def now(self) -> datetime:
         """The time, as the tables keep it."""
-        return utc_now()
+        return self.clock()
 
     def heads(self) -> list[str]:
         """The signed heads that were exported, oldest first."""
@@ -116,8 +120,7 @@ class Desk:
 
     def close(self) -> None:
         """Give the database back."""
-        with suppress(AttributeError):
-            self.database.close()
+        self.database.close()
 
     @property
     def _vault_file(self) -> Path:

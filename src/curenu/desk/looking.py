@@ -8,11 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from curenu.desk.allow_list import Attestation, ReleaseHead
 from curenu.desk.home import Desk
 from curenu.desk.moving import request_row
-from curenu.desk.ready import log_complaints
+from curenu.desk.ready import entries, log_complaints
 from curenu.desk.states import ENDED, OPEN_DSR
 from curenu.desk.tables import (
+    artifact,
     batch,
     decision,
     evaluation,
@@ -26,7 +28,16 @@ from curenu.errors import CurenuError
 from curenu.runs.folder_store import FolderStore
 from curenu.runs.verify import verify
 
-__all__ = ["batches", "complaints", "due_requests", "measures", "runnable", "story", "weights_of"]
+__all__ = [
+    "attestations",
+    "batches",
+    "complaints",
+    "due_requests",
+    "measures",
+    "runnable",
+    "story",
+    "weights_of",
+]
 
 _MOST = 500
 _SOON = timedelta(days=3)
@@ -89,6 +100,16 @@ def runnable(desk: Desk) -> list[str]:
         if row.status in ("running", "queued", "sealed") and free:
             found[row.model] = row.id
     return [name for name in found.values() if name not in held]
+
+
+def attestations(desk: Desk) -> tuple[list[Attestation], ReleaseHead]:
+    """What the desk says of each weights file that it knows, and how many releases there were."""
+    with desk.database.reading() as connection:
+        rows = connection.execute(sa.select(artifact)).all()
+    told = [
+        Attestation(row.digest, row.marking, row.as_of, row.disposed is not None) for row in rows
+    ]
+    return told, ReleaseHead(len(entries(desk)))
 
 
 def weights_of(desk: Desk, digest: str) -> Path:

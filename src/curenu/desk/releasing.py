@@ -137,6 +137,8 @@ def _release(
     mine = model_version.c.digest == version.digest
     connection.execute(model_version.update().where(mine).values(state="current"))
     _mark(connection, mine, "clean", size + 1)
+    others = (model_version.c.model != row.model) & (model_version.c.state == "current")
+    _still_clean(connection, others, size + 1)  # what left this model was not asked of others
     chosen = model.update().where(model.c.name == row.model)
     connection.execute(chosen.values(run=version.run, head=version.head))
     _attest(desk, connection, row, version, now)
@@ -167,6 +169,12 @@ def _mark(connection: Connection, versions: Any, marking: str, as_of: int) -> No
     connection.execute(chosen.values(marking=marking, as_of=as_of))
 
 
+def _still_clean(connection: Connection, versions: Any, as_of: int) -> None:
+    found = sa.select(model_version.c.digest).where(versions)
+    clean = artifact.c.version.in_(found) & (artifact.c.marking == "clean")
+    connection.execute(artifact.update().where(clean).values(as_of=as_of))
+
+
 def _entries(connection: Connection) -> list[bytes]:
     return [
         bytes(e) for e in connection.execute(sa.select(log.c.entry).order_by(log.c.index)).scalars()
@@ -180,8 +188,10 @@ def _attest(desk: Desk, connection: Connection, row: Any, version: Any, now: dat
     said = _predicate(desk, connection, row, version, index + 1, moment)
     statement = build(row.model, version.digest, said)
     kept.append(entry_of(statement))
-    note = signed_head(desk.origin, len(kept), kept.root(), [desk.keys.log_key(moment)])
-    envelope = sign(with_log(statement, kept, index, note), [desk.keys.statement_key(moment)])
+    key = desk.keys.log_key(moment)
+    note = signed_head(desk.origin, len(kept), kept.root(), [key])
+    proven = with_log(statement, kept, index, note, key.public_key())
+    envelope = sign(proven, [desk.keys.statement_key(moment)])
     connection.execute(log.insert().values(index=index, entry=entry_of(statement)))
     connection.execute(checkpoint.insert().values(size=len(kept), note=note))
     made = {"batch": row.id, "release": index + 1, "entry": index}
