@@ -44,8 +44,7 @@ def small():
 
 def policy_for(run: Path, **changes: Any) -> Policy:
     task = f"{run.parent / 'small.py'}:small"
-    settings = {"epochs": "1"}
-    return Policy(method="fine-tune", settings=settings, task=task, seal_hours=0, **changes)
+    return Policy(method="retrain", task=task, seal_hours=0, **changes)
 
 
 def put_under(desk: Desk, run: Path, name: str = "people") -> str:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from curenu.desk import queue, releasing, replaying, requests
+from curenu.desk.faults import KeyLost
 from curenu.desk.home import Desk
 from curenu.desk.looking import attestations, complaints, weights_of
 from curenu.desk.ready import log_complaints
@@ -25,7 +26,6 @@ from curenu.desk.refusals import (
     OtherContent,
     OwnRequest,
 )
-from curenu.desk.faults import KeyLost
 from curenu.desk.statement import verify_report
 from curenu.desk.tables import batch_request, log, request, vault
 from curenu.errors import BadRequest
@@ -130,7 +130,8 @@ def test_who_submits_cannot_approve_and_sql_cannot_either(desk: Desk) -> None:
         requests.approve(desk, name, "anna")
     for statement, said in (
         (f"UPDATE request SET status = 'approved' WHERE id = '{name}'", "cannot approve"),
-        (f"UPDATE request SET status = 'complete' WHERE id = '{name}'", "cannot move"),
+        (f"UPDATE request SET status = 'complete' WHERE id = '{name}'", "desk:"),
+        (f"UPDATE request SET status = 'batched' WHERE id = '{name}'", "cannot move"),
         (f"UPDATE request SET submitter = 'bea' WHERE id = '{name}'", "does not change"),
         (f"DELETE FROM request WHERE id = '{name}'", "stay"),
         ("DELETE FROM decision", "stay"),

@@ -86,11 +86,23 @@ def run(
         raise typer.Exit(_REJECTED)
 
 
-def release(batch: BatchArgument, by: ByOption, desk: DeskOption = Path("desk")) -> None:
+def release(
+    batch: BatchArgument,
+    by: ByOption,
+    reject: Annotated[bool, typer.Option("--reject", help="Turn the result down instead.")] = False,
+    desk: DeskOption = Path("desk"),
+) -> None:
     """Release what a batch came to: the weights that are to be served from now on."""
     here = opened_desk(desk)
     from curenu.desk.looking import weights_of
+    from curenu.desk.releasing import reject as turn_down
     from curenu.desk.releasing import release as put_out
+
+    if reject:
+        turn_down(here, batch, by)
+        settle()
+        say(f"{batch}: rejected")
+        return
 
     digest = put_out(here, batch, by)
     settle()

@@ -53,8 +53,16 @@ def statements(dialect: str) -> list[str]:
         )  # fmt: skip
     rules = (
         ("request_approved", "request", "UPDATE",
-         f"NEW.status = 'approved' AND OLD.status = 'pending' AND NOT {_OTHER}",
+         f"NEW.status = 'approved' AND OLD.status IN ('pending', 'on_hold') AND NOT {_OTHER}",
          "who submitted a request cannot approve it"),
+        (
+            "request_held",
+            "request",
+            "UPDATE",
+            "OLD.status = 'on_hold' AND NEW.status NOT IN ('on_hold', 'denied') AND EXISTS "
+            "(SELECT 1 FROM hold h WHERE h.request = NEW.id AND h.lifted IS NULL)",
+            "a legal hold stands in the way",
+        ),
         ("request_keeps", "request", "UPDATE",
          "OLD.id <> NEW.id OR OLD.submitter <> NEW.submitter OR OLD.commitment <> NEW.commitment "
          "OR OLD.received <> NEW.received",

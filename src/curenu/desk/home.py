@@ -14,7 +14,7 @@ from curenu.atomic import replace_file
 from curenu.desk.database import Database, utc_now
 from curenu.desk.keys import Keys
 from curenu.desk.vault import Vault
-from curenu.errors import BadRequest, RunBroken
+from curenu.errors import BadRequest, CurenuError, RunBroken
 
 __all__ = ["Desk", "check_name"]
 
@@ -80,7 +80,11 @@ class Desk:
         if settings.database is None and not (folder / "desk.sqlite").exists():
             raise RunBroken(f"The database of {folder} is not there.", "its backup.")
         desk = cls(folder, Database(settings.database or _file_in(folder)), settings.origin)
-        desk.database.check()
+        try:
+            desk.database.check()
+        except CurenuError:
+            desk.close()
+            raise
         return desk
 
     @property

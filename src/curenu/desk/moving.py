@@ -11,10 +11,25 @@ from sqlalchemy import Connection
 
 from curenu.desk.refusals import IllegalMove
 from curenu.desk.states import ENDED, REQUEST, check_move
-from curenu.desk.tables import batch, batch_request, decision, request, request_target
+from curenu.desk.tables import (
+    batch,
+    batch_request,
+    decision,
+    hold,
+    request,
+    request_target,
+)
 from curenu.errors import BadRequest
 
-__all__ = ["batch_row", "decided", "move_batch", "move_request", "request_row", "settle"]
+__all__ = [
+    "batch_row",
+    "decided",
+    "move_batch",
+    "move_request",
+    "request_row",
+    "settle",
+    "take_out",
+]
 
 _STAGE = {
     "open": "batched", "sealed": "batched", "queued": "batched", "running": "running",
@@ -73,6 +88,23 @@ def settle(connection: Connection, name: str) -> None:
     for step in _path(row.status, wanted):
         more = {"reason": "no_match"} if step == "denied" else {}
         move_request(connection, name, step, **more)
+
+
+def take_out(connection: Connection, name: str, now: datetime) -> None:
+    """Have a denied request leave its batches, and lift its holds; raises `IllegalMove`."""
+    inside = (batch_request.c.request == name) & batch_request.c.outcome.is_(None)
+    joined = sa.select(batch.c.status).join(batch_request, batch_request.c.batch == batch.c.id)
+    for status in connection.execute(joined.where(inside)).scalars():
+        if status in ("measured", "awaiting_release"):
+            raise IllegalMove(
+                "Its examples are erased from a result that waits for release.",
+                "`curenu desk release --reject`, then denying it.",
+            )
+    connection.execute(batch_request.update().where(inside).values(outcome="retained"))
+    target = (request_target.c.request == name) & request_target.c.state.in_(("waiting", "batched"))
+    connection.execute(request_target.update().where(target).values(state="retained"))
+    standing = (hold.c.request == name) & hold.c.lifted.is_(None)
+    connection.execute(hold.update().where(standing).values(lifted=now))
 
 
 def _wanted(connection: Connection, name: str) -> str:

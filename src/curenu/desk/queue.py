@@ -144,6 +144,8 @@ def commit(desk: Desk, order: Order, found: dict[str, Any]) -> str:
         _check_holds(connection, order.batch)
         if model_row(connection, row.model).head != found["base"]:
             raise RunMoved("The model's ledger moved on since.", "running the batch again.")
+        if set(_members(connection, order.batch)) != set(found["outcomes"]):
+            raise RunMoved("A request left the batch since.", "running the batch again.")
         _put_outcomes(connection, order.batch, found["outcomes"])
         connection.execute(lease.delete().where(lease.c.batch == order.batch))
         if "status" not in found:

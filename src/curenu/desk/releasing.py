@@ -206,7 +206,8 @@ def _predicate(
     chosen = sa.select(request.c.commitment, batch_request.c.outcome).join(
         batch_request, batch_request.c.request == request.c.id
     )
-    asked = connection.execute(chosen.where(batch_request.c.batch == row.id)).all()
+    inside = (batch_request.c.batch == row.id) & (batch_request.c.outcome != "retained")
+    asked = connection.execute(chosen.where(inside)).all()
     absent = sum(one.outcome == "not_in_model" for one in asked)
     figures = sa.select(evaluation).where(
         (evaluation.c.batch == row.id) & (evaluation.c.attempt == row.attempt)

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from curenu.desk.home import Desk, check_name
 from curenu.desk.journal import drop_from_journal
-from curenu.desk.moving import decided, move_request, request_row, settle
+from curenu.desk.moving import decided, move_request, request_row, settle, take_out
 from curenu.desk.policy import REGIMES
-from curenu.desk.refusals import IllegalMove, OtherContent, OwnRequest
+from curenu.desk.refusals import IllegalMove, OnHold, OtherContent, OwnRequest
 from curenu.desk.states import DENIALS, ENDED, GROUNDS
 from curenu.desk.tables import batch_request, hold, model, request, request_target, vault
 from curenu.desk.vault import SALT_BYTES, commitment, new_salt
@@ -74,7 +74,10 @@ def approve(desk: Desk, name: str, by: str) -> None:
     check_name(by, "person")
     now = desk.now()
     with desk.database.transaction(now) as connection:
-        if request_row(connection, name).submitter == by:
+        row = request_row(connection, name)
+        if row.status == "on_hold":
+            raise OnHold("The request is on hold.", "`curenu desk hold --lift`.")
+        if row.submitter == by:
             raise OwnRequest(
                 f"{by} submitted the request {name[:8]}… and cannot approve it.", "another person."
             )
@@ -83,7 +86,11 @@ def approve(desk: Desk, name: str, by: str) -> None:
 
 
 def deny(desk: Desk, name: str, by: str, reason: str, ground: str | None = None) -> None:
-    """Deny a request for a reason of `DENIALS`, on a ground of GDPR Art. 17(3) where it has one."""
+    """Deny a request for a reason of `DENIALS`, on a ground of GDPR Art. 17(3) where it has one.
+
+    One that is on hold in a batch leaves that batch, unless its examples are erased from the
+    result that waits for release: then that is to be rejected first.
+    """
     check_name(by, "person")
     if reason not in DENIALS:
         raise BadRequest(f"{reason!r} is no reason to deny.", f"one of {', '.join(DENIALS)}.")
@@ -92,6 +99,7 @@ def deny(desk: Desk, name: str, by: str, reason: str, ground: str | None = None)
     now = desk.now()
     with desk.database.transaction(now) as connection:
         move_request(connection, name, "denied", reason=reason, ground=ground)
+        take_out(connection, name, now)
         decided(connection, "deny", by, now, request=name, detail=reason)
 
 
