@@ -1,4 +1,4 @@
-"""A desk's worker that is killed at a moment of its own choosing: run as `killed.py FOLDER POINT TIME`.
+"""A desk's worker that is killed at a given moment: run as `killed.py FOLDER POINT TIME`.
 
 `POINT` counts the statements of SQL, commits among them, and the files that are put in place; at
 that one the process ends as by SIGKILL.

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from curenu.desk.refusals import ClockSetBack, DatabaseNewer, DatabaseUnavailable, IllegalMove
@@ -129,8 +129,8 @@ def _engine(url: str) -> Engine:
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     engine = sa.create_engine(url, connect_args=_arguments(url))
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _prepare)
-        sa.event.listen(engine, "begin", _begin)
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
     elif engine.dialect.name != "postgresql":
         raise BadRequest(f"{engine.dialect.name} is no database of the desk.",
                          "sqlite:///file or postgresql://…")  # fmt: skip

@@ -77,6 +77,10 @@ def approve(desk: Desk, name: str, by: str) -> None:
         row = request_row(connection, name)
         if row.status == "on_hold":
             raise OnHold("The request is on hold.", "`curenu desk hold --lift`.")
+        if row.status != "pending":
+            raise IllegalMove(
+                f"The request is {row.status}: there is nothing to approve.", "`curenu desk show`."
+            )
         if row.submitter == by:
             raise OwnRequest(
                 f"{by} submitted the request {name[:8]}… and cannot approve it.", "another person."

@@ -21,7 +21,7 @@ REQUEST: Moves = {
     "unverified": ("pending", "denied", "cancelled"),
     "pending": ("approved", "denied", "cancelled", "on_hold", "duplicate"),
     "approved": ("batched", "denied", "cancelled", "on_hold"),
-    "batched": ("running", "approved", "on_hold"),
+    "batched": ("running", "on_hold"),
     "running": ("measured", "complete", "denied", "partial", "batched", "on_hold", "error"),
     "measured": ("released", "batched", "on_hold", "error"),
     "released": ("complete", "partial"),
