@@ -60,9 +60,11 @@ def _round(desk: Desk, number: int, point: int) -> bool:
 def _begun(folder: Path, url: str | None, trained: Path) -> Desk:
     """A new desk; a database that is given is emptied first."""
     if url is not None:
-        with Database(url).engine.begin() as connection:
+        database = Database(url)
+        with database.engine.begin() as connection:
             connection.exec_driver_sql("DROP SCHEMA public CASCADE")
             connection.exec_driver_sql("CREATE SCHEMA public")
+        database.close()
     desk = Desk.create(folder, url)
     put_under(desk, trained)
     start = desk.clock()

@@ -24,6 +24,7 @@ __all__ = ["approve", "deny", "example_ids", "extend", "intake", "lift", "place_
 
 MOST_IDS = 1_000_000
 MOST_LETTERS = 256
+_DENIABLE = ("received", "unverified", "pending", "approved", "on_hold", "error")
 
 
 def intake(
@@ -102,6 +103,9 @@ def deny(desk: Desk, name: str, by: str, reason: str, ground: str | None = None)
         raise BadRequest(f"{ground!r} is no ground.", f"a letter of Art. 17(3): {GROUNDS}.")
     now = desk.now()
     with desk.database.transaction(now) as connection:
+        status = request_row(connection, name).status
+        if status not in _DENIABLE:
+            raise IllegalMove(f"The request is {status} and cannot be denied.", "a hold first.")
         move_request(connection, name, "denied", reason=reason, ground=ground)
         take_out(connection, name, now)
         decided(connection, "deny", by, now, request=name, detail=reason)
