@@ -56,7 +56,7 @@ def server() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """The URL of a new database; None stands for a file in the desk's folder."""
     if request.param == "sqlite":

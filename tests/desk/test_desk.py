@@ -124,6 +124,7 @@ def test_a_worker_frozen_past_its_lease_cannot_commit(desk: Desk) -> None:
     assert sorted(versions(desk).values()) == ["candidate", "current"]
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)  # both, also when fast
 def test_who_submits_cannot_approve_and_sql_cannot_either(desk: Desk) -> None:
     name = sent(desk, 1)
     with pytest.raises(OwnRequest, match="another person"):

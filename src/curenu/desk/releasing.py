@@ -220,9 +220,10 @@ def _predicate(
     done = {key: found[key] for key in ("status", "before", "curenu", "torch", "method")}
     done |= {"kind": version.kind, "settings": version.settings}
     done |= {"started": found["started"] + "Z", "finished": found["finished"] + "Z"}
+    finished = datetime.fromisoformat(done["finished"])  # by the worker's clock, perhaps ahead
     done["results"] = {"erased": len(asked) - absent, "not_in_model": absent}
     return {
-        "outcome": "released", "release": number, "decided": moment, "done": done,
+        "outcome": "released", "release": number, "decided": max(moment, finished), "done": done,
         "asked": {
             "requests": len(asked), "examples": found["examples"],
             "commitments": sorted(one.commitment for one in asked),

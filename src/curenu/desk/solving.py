@@ -66,7 +66,7 @@ def solve(order: dict[str, Any]) -> dict[str, Any]:
             found["figures"] = _measured(session, policy)
             found["oracles"] = policy.oracles
             session.purge("base", subjects=True)
-    found |= {"after": session.current, "head": session.head.hash, "finished": _now()}
+    found |= {"after": session.current, "head": session.head.hash, "finished": max(started, _now())}
     return found
 
 
