@@ -27,6 +27,7 @@ FILES_ALLOWED = (
     "cli",
     "networks",
     "runs",
+    "desk",
 )
 SYSTEM_ALLOWED = ("memory",)  # asks the kernel what there is and what the process takes
 

@@ -11,6 +11,7 @@ __all__ = [
     "MissingData",
     "NotConverged",
     "NotDeterministic",
+    "NotProven",
     "RunBroken",
     "RunBusy",
     "RunMoved",
@@ -58,6 +59,10 @@ class IllPosed(CurenuError, ArithmeticError):
 
 class NotConverged(CurenuError, RuntimeError):
     """A solver ended without its tolerance: raise the budget or loosen the tolerance."""
+
+
+class NotProven(CurenuError, ValueError):
+    """Signed evidence does not hold: do not rely on it, and ask who gave it to you."""
 
 
 class Disposed(BadRequest):

@@ -9,6 +9,7 @@ import typer
 from curenu.cli.adopt import adopt
 from curenu.cli.bench import bench
 from curenu.cli.demo import demo
+from curenu.cli.desk import desk
 from curenu.cli.evaluate import evaluate
 from curenu.cli.group import CommandGroup
 from curenu.cli.log import log
@@ -61,3 +62,4 @@ for command in (
     bench,
 ):
     app.command()(command)
+app.add_typer(desk)

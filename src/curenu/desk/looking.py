@@ -1,0 +1,144 @@
+"""What the desk shows: requests by what is due, one request's story, batches, and what is wrong."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from curenu.desk.allow_list import Attestation, ReleaseHead
+from curenu.desk.home import Desk
+from curenu.desk.moving import request_row
+from curenu.desk.ready import entries, log_complaints
+from curenu.desk.states import ENDED, OPEN_DSR
+from curenu.desk.tables import (
+    artifact,
+    batch,
+    decision,
+    evaluation,
+    lease,
+    model,
+    model_version,
+    request,
+    request_target,
+)
+from curenu.errors import CurenuError
+from curenu.runs.folder_store import FolderStore
+from curenu.runs.verify import verify
+
+__all__ = [
+    "attestations",
+    "batches",
+    "complaints",
+    "due_requests",
+    "measures",
+    "runnable",
+    "story",
+    "weights_of",
+]
+
+_MOST = 500
+_SOON = timedelta(days=3)
+
+
+def due_requests(desk: Desk, *, ended: bool = True) -> list[Any]:
+    """Requests by their last day, those that have ended last."""
+    over = request.c.status.in_(sorted(ENDED))
+    chosen = sa.select(request).order_by(over, request.c.due, request.c.id).limit(_MOST)
+    with desk.database.reading() as connection:
+        return list(connection.execute(chosen if ended else chosen.where(~over)).all())
+
+
+def story(desk: Desk, name: str) -> dict[str, Any]:
+    """One request: its row, decisions, and targets; texts and numbers only."""
+    with desk.database.reading() as connection:
+        row = request_row(connection, name)
+        chosen = sa.select(decision).where(decision.c.request == name).order_by(decision.c.id)
+        decisions = connection.execute(chosen).all()
+        targets = sa.select(request_target).where(request_target.c.request == name)
+        found = connection.execute(targets).all()
+    keys = ("id", "status", "regime", "submitter", "commitment", "count", "reason", "ground")
+    told = {key: getattr(row, key) for key in keys}
+    told |= {"due": str(row.due), "received": str(row.received), "opendsr": OPEN_DSR[row.status]}
+    return {
+        "request": told,
+        "decisions": [
+            {"time": str(d.time), "kind": d.kind, "by": d.by, "detail": d.detail} for d in decisions
+        ],
+        "targets": [{"model": t.model, "state": t.state} for t in found],
+    }
+
+
+def batches(desk: Desk) -> list[Any]:
+    """All batches, the newest first."""
+    with desk.database.reading() as connection:
+        return list(connection.execute(sa.select(batch).order_by(batch.c.sealed.desc())).all())
+
+
+def measures(desk: Desk, name: str) -> list[dict[str, Any]]:
+    """The figures of a batch's last attempt that was measured, each beside its bar."""
+    chosen = sa.select(evaluation).join(batch, batch.c.id == evaluation.c.batch)
+    chosen = chosen.where((batch.c.id == name) & (evaluation.c.attempt == batch.c.attempt))
+    keys = ("name", "value", "low", "high", "oracle", "passed")
+    with desk.database.reading() as connection:
+        rows = connection.execute(chosen.order_by(evaluation.c.id)).all()
+    return [{key: getattr(row, key) for key in keys} for row in rows]
+
+
+def runnable(desk: Desk) -> list[str]:
+    """Batches that may be run now: one of each model, and those whose worker was lost."""
+    now = desk.now()
+    with desk.database.reading() as connection:
+        rows = connection.execute(sa.select(batch).order_by(batch.c.sealed)).all()
+        held = {row.batch for row in connection.execute(sa.select(lease)) if row.until > now}
+    busy = {row.model for row in rows if row.status in ("measured", "awaiting_release")}
+    found: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: row.status not in ("running", "queued")):
+        free = row.model not in busy and row.model not in found
+        if row.status in ("running", "queued", "sealed") and free:
+            found[row.model] = row.id
+    return [name for name in found.values() if name not in held]
+
+
+def attestations(desk: Desk) -> tuple[list[Attestation], ReleaseHead]:
+    """What the desk says of each weights file that it knows, and how many releases there were."""
+    with desk.database.reading() as connection:
+        rows = connection.execute(sa.select(artifact)).all()
+    told = [
+        Attestation(row.digest, row.marking, row.as_of, row.disposed is not None) for row in rows
+    ]
+    return told, ReleaseHead(len(entries(desk)))
+
+
+def weights_of(desk: Desk, digest: str) -> Path:
+    """The file of the weights of that digest."""
+    chosen = sa.select(model_version.c.run).where(model_version.c.digest == digest)
+    with desk.database.reading() as connection:
+        run = Path(connection.execute(chosen).scalar_one())
+    return next(run.rglob(f"{digest}*"))
+
+
+def complaints(desk: Desk) -> list[str]:
+    """A sentence for each fault of database, log, keys and weights, and for what is late."""
+    found = log_complaints(desk)
+    for part in ("vault", "keys"):
+        try:
+            getattr(desk, part)
+        except CurenuError as error:
+            found.append(str(error))
+    today = desk.now().date()
+    for row in due_requests(desk, ended=False):
+        if row.due < today:
+            found.append(f"The request {row.id} is late: it was due on {row.due}.")
+        elif row.due - today <= _SOON:
+            found.append(f"The request {row.id} is due on {row.due}.")
+    with desk.database.reading() as connection:
+        models = connection.execute(sa.select(model)).all()
+    for one in models:
+        head, faults = verify(FolderStore(Path(one.run)), head=one.head)
+        found += [f"{one.name}: {fault}" for fault in faults]
+        if not faults and head.hash != one.head:
+            found.append(f"{one.name}: its run folder has records that the desk did not make.")
+    return found
