@@ -7,10 +7,20 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
+from torch.utils.data import TensorDataset
 
 from curenu.errors import BadRequest
 from curenu.risks import AnchoredRisk, EmpiricalRisk
-from tests.problems import PROBLEMS, Problem, generator, logistic, mlp, regression
+from tests.problems import (
+    PROBLEMS,
+    Problem,
+    classes,
+    generator,
+    inputs,
+    logistic,
+    mlp,
+    regression,
+)
 
 FORGET = [1, 4, 7]
 
@@ -196,3 +206,17 @@ def test_parts_of_different_objectives_are_refused() -> None:
     _, other = parts(mlp())
     with pytest.raises(BadRequest, match="different sources"):
         AnchoredRisk(retain, other, retain.start)
+
+
+def test_a_sample_of_what_is_set_aside_has_its_share_of_forget_examples() -> None:
+    """As many beside 10 of 40 set aside as beside 10 of all 60: 5 of the 30 that go."""
+    data = TensorDataset(inputs(90, 4), classes(90, 3))
+    risk = EmpiricalRisk(mlp().model, data, "cross_entropy")
+    whole = AnchoredRisk(*risk.split(range(30)), risk.start)
+    theta = risk.start + 0.01
+    for objective in (whole, whole.hold_out(40, generator())[1]):
+        few = objective.sample(10, generator())
+        few.value(theta)  # outputs at theta0, and the pull, are made once
+        with risk.meter.measure() as spent:
+            few.value(2.0 * theta)
+        assert spent().examples == 10 + 5

@@ -40,7 +40,7 @@ FigureName = Literal["R", "G", "membership_attack", "holdout_loss"]
 Limit = Literal["approximate", "other_copies", "recipients", "derived", "clock", "operator"]
 StatusName = Literal[
     "CONVERGED", "SINGLE_STEP", "SCHEDULE_DONE", "STEP_LIMIT", "PRODUCT_LIMIT", "STALLED",
-    "UNMOVED", "ROUNDED_AWAY", "NO_GAIN", "DIVERGED",
+    "UNMOVED", "ROUNDED_AWAY", "NO_GAIN", "COST_LIMIT", "AWAY", "DIVERGED",
 ]  # fmt: skip
 
 

@@ -117,9 +117,12 @@ class LargeStep:
         """
         wanted, most = large_sample(among, self.tuning), self._products()
         size, parts = 0, max(1, len(self.problem.training.checkpoints))
+        beside = self.problem.forget.size / self.problem.retain.size
+        share = 1.0 + max(1 / 4, beside)  # forget examples that a sample has too
         for products in (most, max(1, most // 2)):
-            each, beside = PRODUCT[self.target.curvature] * products * parts, held * (products + 2)
-            size = self.allowance.fitting(wanted, each, FORWARD * beside, share=0.5)
+            each = share * PRODUCT[self.target.curvature] * products * parts
+            judging = share * FORWARD * held * (products + 2)
+            size = self.allowance.fitting(wanted, each, judging, share=0.5)
             if size >= min(wanted, 4 * self.tuning.least_sample):
                 return size, products
         return size, max(1, most // 2)

@@ -67,6 +67,7 @@ class AnchoredRisk(Risk):
         self.ids = retain.ids
         self._start = start.clone()
         self._forget = forget.ids
+        self._share = len(self._forget) / len(retain.ids)  # of all, whatever is sampled
         self._mass = retain.mass  # what the retain set's mean is divided by
         self._anchor = Anchor(retain.source, self._start, memory_budget)
         share = forget.mass / retain.mass
@@ -117,8 +118,7 @@ class AnchoredRisk(Risk):
 
     def _both(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """`size` retained examples, and the forget examples that go with them."""
-        share = len(self._forget) / len(self.ids)
-        gone = max(1, size // _FORGET_SHARE, round(size * share))
+        gone = max(1, size // _FORGET_SHARE, round(size * self._share))
         return drawn(self.ids, size, generator), drawn(self._forget, gone, generator)
 
     def _over(self, retained: Tensor, gone: Tensor) -> Self:
