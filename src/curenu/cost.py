@@ -80,6 +80,10 @@ class Meter:
         if self.listener is not None:
             self.listener(examples * count() if self.shared else examples)
 
+    def weighted_by_all(self) -> int:
+        """Weighted examples that all processes have passed: the same number in each of them."""
+        return int(added(self.weighted)) if self.shared else self.weighted
+
     @contextmanager
     def measure(self) -> Iterator[Callable[[], Cost]]:
         """Yield a function that gives the cost since the block was entered."""

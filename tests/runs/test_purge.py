@@ -9,18 +9,21 @@ import pytest
 
 from curenu.errors import BadRequest, Disposed
 from curenu.methods import StoCuReNU
+from curenu.newton.tuning import Tuning
 from curenu.runs import Session
 from curenu.runs.memory_store import MemoryStore
 from curenu.runs.verify import verify
 from curenu.status import Status
 from tests.runs.runs import ANN, BOB, EVE, SHORT, Ends, tiny
 
+DEAR = Tuning(most_cost=1e6)  # of a training of two epochs half is not enough
+
 
 def test_models_that_saw_what_was_erased_go_and_the_run_goes_on(tiny_run: Path) -> None:
     session = Session.open(tiny_run, tiny())
     session.oracle(0)
     for person in (ANN, BOB):
-        session.unlearn([person], StoCuReNU(max_steps=1), accept=True)
+        session.unlearn([person], StoCuReNU(max_steps=1, tuning=DEAR), accept=True)
     session.oracle(0)
     held = {(h.kind, h.name) for h in session.store.holdings()}
     record = session.purge()
@@ -37,9 +40,11 @@ def test_models_that_saw_what_was_erased_go_and_the_run_goes_on(tiny_run: Path) 
     with pytest.raises(Disposed, match="disposed of"):
         _ = session.first_model
     with pytest.raises(Disposed):
-        session.unlearn([EVE], StoCuReNU(max_steps=1), anchor="first")
+        session.unlearn([EVE], StoCuReNU(max_steps=1, tuning=DEAR), anchor="first")
     after = (
-        Session.open(tiny_run, tiny()).unlearn([EVE], StoCuReNU(max_steps=1), accept=True).record
+        Session.open(tiny_run, tiny())
+        .unlearn([EVE], StoCuReNU(max_steps=1, tuning=DEAR), accept=True)
+        .record
     )
     assert after.drift is not None
     assert (after.drift.requests, after.drift.distance, after.drift.aim) == (3, None, None)

@@ -29,12 +29,16 @@ class Allowance:
     def of(cls, problem: ErasureProblem, share: float) -> Self:
         """`share` of one retraining on what stays, from now on."""
         retraining = problem.training.retraining(problem.retain.size, problem.forget.size)
-        return cls(problem.retain.meter, share * retraining, problem.retain.meter.weighted)
+        meter = problem.retain.meter
+        begun = 0 if math.isinf(share * retraining) else meter.weighted_by_all()
+        return cls(meter, share * retraining, begun)
 
     @property
     def left(self) -> float:
         """Weighted examples that may still be passed; below zero where more were."""
-        return self.total - (self.meter.weighted - self.begun)
+        if math.isinf(self.total):
+            return math.inf
+        return self.total - (self.meter.weighted_by_all() - self.begun)
 
     def fitting(self, wanted: int, each: float, beside: float, *, share: float = 1.0) -> int:
         """How many examples up to `wanted`, `each` of which costs so much, `beside` apart.
