@@ -207,7 +207,8 @@ def seconds_left_out(results: dict[str, Any]) -> dict[str, Any]:
     rows = [{k: v for k, v in row.items() if k not in ("seconds", "ratio")}
             for row in results["rows"]]  # fmt: skip
     assert all(row["findings"] for row in rows)
-    return results | {"rows": rows}
+    said = results["verdict"].partition(" It took ")[0]
+    return results | {"rows": rows, "verdict": said}
 
 
 def test_the_tables_of_the_scaling_page_are_those_of_the_formulae() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def test_it_passes_and_reads_few_examples(
         forget=range(0, 6000, 10),
         method=method,
         weight_decay=task.recipe.weight_decay,
-        training=task.training_time,
+        training=replace(task.training_time, passes=None),  # three epochs allow fewer
     )
     print(f"{result.cost.examples} examples passed, {data.reads} read, {result.notes}")
     assert result.status.ok

@@ -149,6 +149,9 @@ class CubicNewton:
             return Found(outcome.theta, Status.SCHEDULE_DONE, outcome.trace, None, None, notes)
         onward = replace(target, coordinates=Coordinates(outcome.best, target.coordinates.metric))
         found = self._within(problem, onward, allowance, generator)
+        if found.status is Status.NO_GAIN and not outcome.doubt.harms:  # it did lower the objective
+            said = (*found.notes, "the further steps brought nothing, and were gone back on")
+            found = replace(found, theta=outcome.best, status=Status.SCHEDULE_DONE, notes=said)
         advice = (str(Advice.BENDS),) if outcome.doubt.bends else ()
         notes = (f"{outcome.note}, and more steps: {outcome.doubt.why}", *found.notes, *advice)
         return replace(found, trace=(*outcome.trace, *found.trace), notes=notes)
