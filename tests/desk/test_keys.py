@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 
-from curenu.desk.envelopes import key_id
+from curenu.desk.envelopes import key_id, pem_of, sealed
 from curenu.desk.faults import (
     EnvelopeMalformed,
     KeyDamaged,
@@ -26,8 +27,8 @@ from curenu.desk.faults import (
     KeyWrong,
     WrongType,
 )
-from curenu.desk.forms import moment, written
-from curenu.desk.key_list import verify_key_list
+from curenu.desk.forms import canonical, moment, written
+from curenu.desk.key_list import KEY_LIST_TYPE, verify_key_list
 from curenu.desk.keys import KEY_LIST_FILE, Keys
 from curenu.errors import BadRequest
 
@@ -195,6 +196,29 @@ def test_a_key_file_lost_damaged_exposed_or_swapped_has_its_own_error(keys: Keys
     path.unlink()
     with pytest.raises(KeyLost):
         keys.log_key(NOW)
+
+
+def test_a_list_with_a_key_of_another_kind_or_id_is_malformed(keys: Keys) -> None:
+    listed = keys.list(NOW).model_dump(mode="json")
+    root, statement, log = listed["keys"]
+    rsa = generate_rsa(65537, 2048).public_key()
+    for wrong in (
+        statement | {"use": "log"},
+        log | {"use": "statement"},
+        statement | {"public": log["public"]},
+        statement | {"id": log["id"]},
+        statement | {"public": statement["public"] + "\n"},
+        statement | {"public": pem_of(rsa), "id": key_id(rsa)},
+        statement | {"not_after": statement["not_before"]},
+        root,
+    ):
+        changed = listed | {"keys": [root, wrong]}
+        envelope = sealed(KEY_LIST_TYPE, canonical(changed), [keys.private(keys.root)])
+        with pytest.raises(KeyListInvalid, match="malformed"):
+            verify_key_list(envelope, keys.root, NOW)
+    listed["keys"].reverse()  # another order is another list, and a list all the same
+    envelope = sealed(KEY_LIST_TYPE, canonical(listed), [keys.private(keys.root)])
+    assert verify_key_list(envelope, keys.root, NOW)
 
 
 def test_times_are_utc_to_the_second_and_nothing_else() -> None:

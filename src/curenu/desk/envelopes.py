@@ -10,7 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -25,7 +29,7 @@ from securesystemslib.signer import (
 
 from curenu.desk.faults import EnvelopeMalformed, SignatureInvalid, WrongType
 
-__all__ = ["content_of", "key_id", "pem_of", "sealed", "verified"]
+__all__ = ["algorithm_of", "content_of", "key_id", "pem_of", "sealed", "verified"]
 
 _REMEDY = "asking for the report again, from the desk that made it."
 
@@ -84,6 +88,16 @@ def verified(envelope: Any, pem_for: Callable[[str], str], threshold: int = 1) -
 def pem_of(public: Any) -> str:
     """A public key as PEM text."""
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def algorithm_of(pem: str) -> str:
+    """The kind of a public key, P-256 or Ed25519; raises `ValueError` for any other text."""
+    public = load_pem_public_key(pem.encode())
+    if isinstance(public, Ed25519PublicKey):
+        return "Ed25519"
+    if isinstance(public, EllipticCurvePublicKey) and public.curve.name == "secp256r1":
+        return "P-256"
+    raise ValueError("neither a P-256 nor an Ed25519 key")
 
 
 def key_id(public: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curenu.desk.envelopes import content_of, key_id, verified
+from curenu.desk.envelopes import algorithm_of, content_of, key_id, verified
 from curenu.desk.faults import KeyExpired, KeyListInvalid, KeyRevoked, KeyUnknown
 from curenu.desk.forms import Digest, Form, Moment, read_form, written
 from curenu.errors import NotProven
@@ -40,6 +40,8 @@ class PublicKey(Form):
     def _sound(self) -> Self:
         if key_id(self.public) != self.id:
             raise ValueError("a key does not have its id")
+        if algorithm_of(self.public) != ("Ed25519" if self.use == "log" else "P-256"):
+            raise ValueError("a key is of another kind than its use asks for")
         if not self.not_before < self.not_after:
             raise ValueError("a key is never valid")
         return self
