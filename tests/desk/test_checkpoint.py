@@ -80,6 +80,29 @@ def test_sizes_that_are_no_plain_numbers_are_refused(size: str) -> None:
         parse_checkpoint(note)
 
 
+def test_other_spellings_of_the_same_head_are_refused() -> None:
+    note = checkpoint(ORIGIN, 1, bytes(32), [KEY])
+    assert parse_checkpoint(note).root == bytes(32)
+    root = base64.b64encode(bytes(32)).decode()
+    for other in (
+        note.replace(root, root.replace("A=", "B=")),  # decodes to the same bytes
+        note.replace(root, base64.b64encode(bytes(31)).decode()),
+        note.replace(ORIGIN + "\n", "a+b\n"),
+        note + "more\n",
+        note.replace("\n\n", "\n"),
+    ):
+        with pytest.raises(CheckpointInvalid, match="no signed head"):
+            parse_checkpoint(other)
+
+
+def test_a_log_without_an_entry_has_a_head_and_a_negative_size_has_none() -> None:
+    empty = checkpoint(ORIGIN, 0, Log().root(), [KEY])
+    assert verify_checkpoint(empty, [KEY.public_key()], ORIGIN).size == 0
+    for size, root, keys in ((-1, bytes(32), [KEY]), (1, bytes(31), [KEY]), (1, bytes(32), [])):
+        with pytest.raises(BadRequest):
+            checkpoint(ORIGIN, size, root, keys)
+
+
 @pytest.mark.parametrize("origin", ["", "two words", "a+b", "line\nbreak", "größe"])
 def test_a_name_that_a_note_cannot_hold_is_refused(origin: str) -> None:
     with pytest.raises(BadRequest, match="printable"):
@@ -100,6 +123,8 @@ def test_the_fault_of_a_log_is_named_by_heads_kept_elsewhere() -> None:
     ):
         (fault,) = log_faults(other, heads)
         assert "entries 12 to 15" in fault
+    (fault,) = log_faults([b"flipped", *entries[1:]], heads)
+    assert "entries 0 to 4" in fault
     (fault,) = log_faults(entries[:18], heads)
     assert "has 18 entries and the head knows of 20" in fault
     assert "older copy" in fault

@@ -195,6 +195,17 @@ def test_every_tree_begins_with_the_empty_one_and_no_other_claim_of_it_holds() -
             verify_consistency(old, new, first, second, [])
 
 
+@pytest.mark.parametrize(("old", "new"), [(3, 7), (4, 7), (7, 3), (8, 4), (9, 8), (-2, 8)])
+def test_an_empty_proof_and_a_log_that_shrank_show_nothing(old: int, new: int) -> None:
+    log = Log(entries_of(9))
+    first = log.root(max(old, 0))
+    for proof in ([], log.consistency(4, 7), log.consistency(3, 7)):
+        if (old, new) in ((3, 7), (4, 7)) and proof:
+            continue
+        with pytest.raises(LogBroken, match="does not begin with"):
+            verify_consistency(old, new, first, log.root(new), proof)
+
+
 def test_what_the_log_does_not_have_is_refused() -> None:
     log = Log(LEAVES)
     for ask in (
