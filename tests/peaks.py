@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +75,13 @@ def _load_code() -> None:
     risk.linearise(risk.start, curvature="gauss_newton") @ risk.start
 
 
+def _forget_peak() -> None:
+    """Count from what is held now: the trial pass takes a whole micro-batch, too (Linux alone)."""
+    counter = Path("/proc/self/clear_refs")
+    if counter.exists():
+        counter.write_text("5")
+
+
 def main(name: str, what: str) -> None:
     torch.manual_seed(0)
     data = Drawn(1200)
@@ -92,6 +100,7 @@ def main(name: str, what: str) -> None:
         print(estimate(risk, method.plan(problem)).bytes)
         return
     _load_code()
+    _forget_peak()
     before = peak_memory()
     method(problem, generator=torch.Generator().manual_seed(0))
     print(peak_memory() - before)
