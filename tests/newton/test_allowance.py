@@ -13,6 +13,7 @@ from curenu import TrainingTime, unlearn
 from curenu.cost import FORWARD, GRADIENT, PRODUCT
 from curenu.erasure import ErasureProblem
 from curenu.newton.allowance import Allowance
+from curenu.newton.tuning import Tuning
 from curenu.risks import EmpiricalRisk
 from curenu.status import Status
 from curenu.tasks import load_task
@@ -84,12 +85,12 @@ def test_the_allowance_falls_by_what_is_passed() -> None:
     risk = EmpiricalRisk(problem.model, problem.dataset, problem.loss)
     retain, forget = risk.split([0, 1])
     asked = ErasureProblem(risk.start, retain, forget, training=TrainingTime(5.0, passes=170))
-    allowance = Allowance.of(asked, 0.5)
+    allowance = Allowance.of(asked, Tuning())
     assert allowance.total == 0.5 * GRADIENT * 170 * 15 / 17
     retain.gradient(risk.start)
     assert allowance.left == allowance.total - GRADIENT * 15
     assert allowance.fitting(1000, 10.0, 30.0) == int(
-        (allowance.left - 0.1 * allowance.total - 30.0) / 10.0
+        (allowance.left - allowance.spare - 30.0) / 10.0
     )
     assert allowance.fitting(3, 10.0, 30.0) == 3
 

@@ -8,10 +8,9 @@ from typing import Self
 
 from curenu.cost import Meter
 from curenu.erasure import ErasureProblem
+from curenu.newton.tuning import Tuning
 
 __all__ = ["Allowance"]
-
-_SPARE = 0.1  # of the whole, for values and products that no plan foresees
 
 
 @dataclass(frozen=True)
@@ -23,15 +22,17 @@ class Allowance:
 
     meter: Meter
     total: float
+    spare: float
     begun: int
 
     @classmethod
-    def of(cls, problem: ErasureProblem, share: float) -> Self:
-        """`share` of one retraining on what stays, from now on."""
+    def of(cls, problem: ErasureProblem, tuning: Tuning, *, bounded: bool = True) -> Self:
+        """`tuning.most_cost` of one retraining on what stays, from now on."""
         retraining = problem.training.retraining(problem.retain.size, problem.forget.size)
+        total = tuning.most_cost * retraining if bounded else math.inf
         meter = problem.retain.meter
-        begun = 0 if math.isinf(share * retraining) else meter.weighted_by_all()
-        return cls(meter, share * retraining, begun)
+        begun = 0 if math.isinf(total) else meter.weighted_by_all()
+        return cls(meter, total, tuning.spare * total, begun)
 
     @property
     def left(self) -> float:
@@ -43,9 +44,9 @@ class Allowance:
     def fitting(self, wanted: int, each: float, beside: float, *, share: float = 1.0) -> int:
         """How many examples up to `wanted`, `each` of which costs so much, `beside` apart.
 
-        They may use `share` of what is left.
+        They may use `share` of what is left, but for what is spared.
         """
         if math.isinf(self.total):
             return wanted
-        room = share * (self.left - _SPARE * self.total) - beside
+        room = share * (self.left - self.spare) - beside
         return max(0, min(wanted, int(room / each)))

@@ -83,8 +83,7 @@ class CubicNewton:
 
     def run(self, problem: ErasureProblem, generator: torch.Generator) -> Erasure:
         """Iterate from `problem.start`, check on held-out examples, certify where it ended."""
-        share = self.tuning.most_cost if self.judged else math.inf
-        allowance = Allowance.of(problem, share)
+        allowance = Allowance.of(problem, self.tuning, bounded=self.judged)
         with problem.retain.meter.measure() as spent:
             target = aim_at(
                 problem,
@@ -94,9 +93,10 @@ class CubicNewton:
                 self.tuning,
                 generator,
                 self.memory,
+                allowance,
             )
             loop = self._to_the_minimum() if target.converged and self.judged else self
-            found = loop._found(problem, target, allowance, generator)
+            found = loop._found(problem, target, generator)
             certificate = certify(self, target.objective, found, generator)
         notes = (*target.notes, *found.notes)
         status = Status.AWAY if _led_away(target, found, certificate) else found.status
@@ -128,81 +128,62 @@ class CubicNewton:
             tolerance=max(self.tolerance, self.tuning.minimum_tolerance),
         )
 
-    def _found(
-        self,
-        problem: ErasureProblem,
-        target: Target,
-        allowance: Allowance,
-        generator: torch.Generator,
-    ) -> Found:
+    def _found(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
         """One large step where that is enough, otherwise the steps; none where nothing pulls."""
         objective = target.objective
         anchored = isinstance(objective, AnchoredRisk) and problem.anchor is None
         if anchored and not cast(AnchoredRisk, objective).gradient_at_start.any():
             return Found(problem.start.clone(), Status.CONVERGED, (), None, None)
-        large = self._large_step(problem, target, allowance)
+        large = self._large_step(problem, target)
         outcome = None if large is None else large(generator)
         if outcome is None:
-            return self._within(problem, target, allowance, generator)
+            return self._within(problem, target, generator)
         if outcome.doubt is None:
             notes = (outcome.note,)
             return Found(outcome.theta, Status.SCHEDULE_DONE, outcome.trace, None, None, notes)
-        onward = replace(target, coordinates=Coordinates(outcome.best, target.coordinates.metric))
-        found = self._within(problem, onward, allowance, generator)
+        best = problem.start.clone() if outcome.doubt.harms else outcome.theta
+        onward = replace(target, coordinates=Coordinates(best, target.coordinates.metric))
+        found = self._within(problem, onward, generator)
         if found.status is Status.NO_GAIN and not outcome.doubt.harms:  # it did lower the objective
             said = (*found.notes, "the further steps brought nothing, and were gone back on")
-            found = replace(found, theta=outcome.best, status=Status.SCHEDULE_DONE, notes=said)
+            found = replace(found, theta=best, status=Status.SCHEDULE_DONE, notes=said)
         advice = (str(Advice.BENDS),) if outcome.doubt.bends else ()
         notes = (f"{outcome.note}, and more steps: {outcome.doubt.why}", *found.notes, *advice)
         return replace(found, trace=(*outcome.trace, *found.trace), notes=notes)
 
-    def _within(
-        self,
-        problem: ErasureProblem,
-        target: Target,
-        allowance: Allowance,
-        generator: torch.Generator,
-    ) -> Found:
+    def _within(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
         """The steps on samples as large as may be paid for; none where those are too small."""
         size = min(self.sample_size or problem.retain.size, problem.retain.size)
         least = min(-(-size // 2), self.tuning.least_sample)
         for steps in (self.max_steps, *self.tuning.fewer_steps):
             fewer = replace(self, max_steps=min(steps, self.max_steps))
-            fitting = allowance.fitting(size, *steps_cost(fewer, problem, target.curvature))
+            fitting = target.allowance.fitting(size, *steps_cost(fewer, problem, target.curvature))
             if fitting >= least:
                 break
         else:
             theta = target.coordinates.theta(target.coordinates.start)
             return Found(theta, Status.COST_LIMIT, (), None, None)
         if not self.judged or (fitting == size and steps == self.max_steps):
-            return self._tried(problem, target, allowance, generator)
-        found = replace(fewer, sample_size=fitting)._tried(problem, target, allowance, generator)
+            return self._tried(problem, target, generator)
+        found = replace(fewer, sample_size=fitting)._tried(problem, target, generator)
         note = f"{fewer.max_steps} steps on {fitting} examples, for half of a retraining's cost"
         return replace(found, notes=(note, *found.notes))
 
-    def _large_step(
-        self, problem: ErasureProblem, target: Target, allowance: Allowance
-    ) -> LargeStep | None:
+    def _large_step(self, problem: ErasureProblem, target: Target) -> LargeStep | None:
         """None where the minimum is the aim, or an earlier model is what is anchored at."""
         limited = target.limit is not None and target.limit.curvature > 0.0
         stops = limited and not self.tolerance and not self.certificate_products
         if not (self.single_step and self.judged and stops) or problem.anchor is not None:
             return None
-        return LargeStep(problem, target, self.tuning, self.memory, allowance)
+        return LargeStep(problem, target, self.tuning, self.memory)
 
-    def _tried(
-        self,
-        problem: ErasureProblem,
-        target: Target,
-        allowance: Allowance,
-        generator: torch.Generator,
-    ) -> Found:
+    def _tried(self, problem: ErasureProblem, target: Target, generator: torch.Generator) -> Found:
         """The result on samples large enough that it is one on examples set aside, too."""
         objective = target.objective
         size = self.sample_size or objective.size
         apart = self.held(objective.size)
         if apart == 0 or not isinstance(objective, AnchoredRisk):
-            return self._iterate(problem, target, size, allowance, generator)
+            return self._iterate(problem, target, size, generator)
         rest, held = objective.hold_out(apart, generator)
         target = replace(target, objective=rest)
         before = float(held.value(problem.start))
@@ -211,7 +192,7 @@ class CubicNewton:
         trace: tuple[StepRecord, ...] = ()
         while True:
             judge = Judge(target.coordinates.view(few), few_before, self.tuning)
-            found = self._iterate(problem, target, size, allowance, generator, judge)
+            found = self._iterate(problem, target, size, generator, judge)
             trace += found.trace
             after, rounding = held.measure(found.theta)
             if float(after) <= before + self.tuning.certain * rounding:
@@ -226,7 +207,8 @@ class CubicNewton:
             grown = size * self.tuning.growth
             if (
                 size >= rest.size
-                or allowance.fitting(grown, *steps_cost(self, problem, target.curvature)) < grown
+                or target.allowance.fitting(grown, *steps_cost(self, problem, target.curvature))
+                < grown
             ):
                 start = problem.start.clone()
                 return replace(found, theta=start, status=Status.NO_GAIN, trace=trace)
@@ -251,7 +233,6 @@ class CubicNewton:
         problem: ErasureProblem,
         target: Target,
         size: int,
-        allowance: Allowance,
         generator: torch.Generator,
         judge: Judge | None = None,
     ) -> Found:
@@ -264,7 +245,7 @@ class CubicNewton:
         trace: list[StepRecord] = []
         status = Status.STEP_LIMIT if self.tolerance else Status.SCHEDULE_DONE
         for _ in range(self.max_steps):
-            if trace and allowance.left <= 0:
+            if trace and target.allowance.left <= 0:
                 status = Status.COST_LIMIT
                 break
             products = problem.retain.meter.hvps

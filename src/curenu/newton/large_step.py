@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,13 +12,12 @@ from torch import Tensor
 from curenu.budgets import BASIS_MEMORY, Memory
 from curenu.cost import FORWARD, GRADIENT, PRODUCT
 from curenu.erasure import ErasureProblem, StepRecord
-from curenu.newton.allowance import Allowance
 from curenu.newton.krylov_steps import krylov_steps
 from curenu.newton.response import Response
 from curenu.newton.target import Target
 from curenu.newton.tuning import Tuning
 from curenu.operators import inner, kept_vectors, length
-from curenu.risks import AnchoredRisk, EmpiricalRisk
+from curenu.risks import AnchoredRisk, EmpiricalRisk, forget_beside
 
 __all__ = ["LargeStep", "Outcome", "large_step_examples", "most_kept"]
 
@@ -32,16 +32,12 @@ class Doubt(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where it led, `[d]`, and by what steps; `doubt` says why that is not enough.
-
-    `best` is what to go on from, and to end with where there is nothing left to pay for more.
-    """
+    """Where it led, `[d]`, and by what steps; `doubt` says why that is not enough."""
 
     theta: Tensor
     trace: tuple[StepRecord, ...]
     note: str
-    doubt: Doubt | None
-    best: Tensor
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +59,7 @@ class LargeStep:
     problem: ErasureProblem
     target: Target
     tuning: Tuning
-    memory: Memory
-    allowance: Allowance
+    memory: Memory = Memory()
 
     def __call__(self, generator: torch.Generator) -> Outcome | None:
         """The step and what is thought of it; None where too little may be passed or set aside."""
@@ -72,32 +67,30 @@ class LargeStep:
         if not isinstance(objective, AnchoredRisk):
             return None
         apart = min(self.tuning.large_held, objective.size // 5)
-        apart = self.allowance.fitting(apart, FORWARD * (self._products() + 2), 0.0, share=0.1)
+        apart = self.target.allowance.fitting(
+            apart, FORWARD * (self._products() + 2), 0.0, share=0.1
+        )
         if apart < 1:
             return None
         rest, held = objective.hold_out(apart, generator)
-        training = self.problem.training
-        if training.checkpoints and training.adaptive_batch is None:
-            return self._along_training(held, generator)
         size, products = self._size(rest.size, held.size)
         if size < min(self.tuning.least_sample, large_sample(rest.size, self.tuning)):
             return None
+        training = self.problem.training
+        if training.checkpoints and training.adaptive_batch is None:
+            return self._along_training(held, generator)
         theta, record, rose = self._step(rest.sample(size, generator), held, products)
         note = f"one step on {size} examples, {record.products} products"
         if training.checkpoints:
             note += ", checkpoints of an adaptive optimiser left aside"
         said = "the objective rose on examples set aside"
         doubt = Doubt(said, harms=True) if rose else None
-        doubt = doubt or self._doubt(theta, held, generator)
-        harmed = doubt is not None and doubt.harms
-        best = self.problem.start.clone() if harmed else theta
-        return Outcome(theta, (record,), note, doubt, best)
+        return Outcome(theta, (record,), note, doubt or self._doubt(theta, held, generator))
 
     def _along_training(self, held: AnchoredRisk, generator: torch.Generator) -> Outcome:
         """The same with the pull at each checkpoint, not only at the last model."""
         metric = self.target.coordinates.metric is not None
         size, products = self._size(self.problem.retain.size, held.size)
-        size = max(1, size)
         respond = Response(
             self.problem,
             self.target.curvature,
@@ -108,7 +101,7 @@ class LargeStep:
         )
         theta, trace = respond(size, generator)
         note = f"response along training, {len(trace)} checkpoints, {size} examples"
-        return Outcome(theta, trace, note, self._doubt(theta, held, generator), theta)
+        return Outcome(theta, trace, note, self._doubt(theta, held, generator))
 
     def _size(self, among: int, held: int) -> tuple[int, int]:
         """(examples of the sample, products): as many as half of what is left allows.
@@ -117,12 +110,11 @@ class LargeStep:
         """
         wanted, most = large_sample(among, self.tuning), self._products()
         size, parts = 0, max(1, len(self.problem.training.checkpoints))
-        beside = self.problem.forget.size / self.problem.retain.size
-        share = 1.0 + max(1 / 4, beside)  # forget examples that a sample has too
+        share = 1.0 + forget_beside(self.problem.retain.size, self.problem.forget.size)
         for products in (most, max(1, most // 2)):
             each = share * PRODUCT[self.target.curvature] * products * parts
             judging = share * FORWARD * held * (products + 2)
-            size = self.allowance.fitting(wanted, each, judging, share=0.5)
+            size = self.target.allowance.fitting(wanted, each, judging, share=0.5)
             if size >= min(wanted, 4 * self.tuning.least_sample):
                 return size, products
         return size, max(1, most // 2)
@@ -169,7 +161,7 @@ class LargeStep:
         """Why the step is not to be trusted; None where nothing speaks against it."""
         start, tuning = self.problem.start, self.tuning
         each = GRADIENT + PRODUCT[self.target.curvature] + FORWARD
-        few = self.allowance.fitting(tuning.large_held, each, 0.0, share=0.1)
+        few = self.target.allowance.fitting(tuning.large_held, each, 0.0, share=0.1)
         few = min(tuning.large_held, max(tuning.least_sample, few))
         forget = self.problem.forget.sample(few, generator)
         model = forget.linearise(start, curvature=self.target.curvature)
@@ -211,10 +203,10 @@ def large_step_examples(
 ) -> tuple[int, int]:
     """How many examples a large step passes at most: (by gradients and products, forward only)."""
     held, few = min(tuning.large_held, retain // 5), min(tuning.large_held, forget)
-    aside = held + max(1, held // 4, round(held * forget / retain))
+    aside = math.ceil(held * (1.0 + forget_beside(retain, forget)))
     each = large_sample(retain, tuning) * (products + 1) + forget
     each += min(tuning.metric_size, retain)
-    return max(1, checkpoints) * each + 2 * few, aside * (products + 2) + held + few
+    return max(1, checkpoints) * each + 2 * few, aside * (products + 2) + 2 * held + few
 
 
 def large_sample(retain: int, tuning: Tuning) -> int:

@@ -12,6 +12,7 @@ from curenu.erasure import ErasureProblem, Plan
 from curenu.newton.large_step import large_step_examples, most_kept
 from curenu.newton.precision import precision_examples
 from curenu.newton.target import kind_of
+from curenu.risks import forget_beside
 
 if TYPE_CHECKING:
     from curenu.newton.cubic_newton import CubicNewton
@@ -36,7 +37,7 @@ def planned(loop: CubicNewton, problem: ErasureProblem) -> Plan:
     vectors += 1 + (loop.average > 0)
     if loop.objective == "anchored":  # forget examples beside, outputs at theta0, the pull
         heavy += problem.training.examples(problem.retain, problem.forget)
-        share = 1 + max(1 / 4, forget / retain)
+        share = 1 + forget_beside(retain, forget)
         heavy = math.ceil(share * (heavy + loop.max_steps * size)) + forget
         light = math.ceil(share * (light + loop.max_steps * (size + products) + 4 * held))
         vectors += 5
@@ -68,7 +69,7 @@ def steps_cost(loop: CubicNewton, problem: ErasureProblem, kind: Kind) -> tuple[
     step = GRADIENT + 2 * FORWARD + PRODUCT[kind] * products
     held = loop.held(retain)
     beside = 4 * held + loop.max_steps * 6 * held / loop.tuning.glanced
-    share = 1 + max(1 / 4, forget / retain) if loop.objective == "anchored" else 1.0
+    share = 1 + forget_beside(retain, forget) if loop.objective == "anchored" else 1.0
     return share * loop.max_steps * step, share * FORWARD * beside
 
 

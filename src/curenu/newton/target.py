@@ -11,6 +11,7 @@ from curenu.autodiff import Kind
 from curenu.budgets import Memory
 from curenu.erasure import ErasureProblem
 from curenu.errors import UnsupportedModel
+from curenu.newton.allowance import Allowance
 from curenu.newton.precision import precision_notes
 from curenu.newton.tuning import Tuning
 from curenu.operators import Coordinates, Metric, kronecker_metric
@@ -36,13 +37,14 @@ class Target:
 
     `limit` is the least curvature that training resolved, None for the retain objective. Where it
     says `converged`, theta0 minimises the training objective, so the oracle is a minimiser too,
-    and the minimum is the aim.
+    and the minimum is the aim. `allowance` is what getting there may cost.
     """
 
     objective: Objective
     curvature: Kind
     coordinates: Coordinates
     notes: tuple[str, ...]
+    allowance: Allowance
     limit: Limit | None = None
 
     @property
@@ -59,6 +61,7 @@ def aim_at(
     tuning: Tuning,
     generator: torch.Generator,
     memory: Memory,
+    allowance: Allowance,
 ) -> Target:
     """The target of `problem`; a metric is measured on some of the retained examples.
 
@@ -78,7 +81,8 @@ def aim_at(
     size = problem.retain.source.measured.get("micro-batch size")
     timed = () if size is None else (f"micro-batches of {size}, the fastest here",)
     notes += precision_notes(problem, kind) + timed
-    return Target(objective, kind, Coordinates(problem.start, metric), notes, limit)
+    coordinates = Coordinates(problem.start, metric)
+    return Target(objective, kind, coordinates, notes, allowance, limit)
 
 
 def kind_of(problem: ErasureProblem, aim: Aim, curvature: Curvature) -> Kind:

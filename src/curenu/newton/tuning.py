@@ -46,8 +46,8 @@ class Tuning(Settings):
     times that of retained examples at most.
 
     Where the examples that training passed are known, all of it together costs `most_cost` of a
-    retraining's at most, counted in forward passes: samples become smaller, then
-    the steps `fewer_steps`; where `least_sample` examples are still too many the best so far is
+    retraining's at most, counted in forward passes, `spare` of which is left for values and
+    products that no plan foresees: samples become smaller, then the steps `fewer_steps`; where `least_sample` examples are still too many the best so far is
     the result, and its status says so.
 
     Where training had converged, `minimum_steps` at most are taken with
@@ -81,6 +81,7 @@ class Tuning(Settings):
     large_harm: Limit = 0.2
     large_fitted: Limit = 3.0
     most_cost: Positive = 0.5
+    spare: BelowOne = 0.1
     least_sample: Count = 128
     fewer_steps: tuple[Count, ...] = (5, 3)
     minimum_steps: Count = 20

@@ -2,7 +2,7 @@
 
 from curenu.risks.agreement import require_same_problem
 from curenu.risks.anchor import Anchor
-from curenu.risks.anchored import AnchoredRisk
+from curenu.risks.anchored import AnchoredRisk, forget_beside
 from curenu.risks.empirical import EmpiricalRisk
 from curenu.risks.heads import (
     combined,
@@ -35,6 +35,7 @@ __all__ = [
     "combined",
     "cross_entropy_to",
     "distilled",
+    "forget_beside",
     "gradient_rows",
     "mixed_batches",
     "need_classes",

@@ -19,9 +19,14 @@ from curenu.risks.risk import Risk, drawn
 from curenu.risks.terms import Quadratic, Term
 from curenu.risks.weighted_sum import WeightedSum
 
-__all__ = ["AnchoredRisk"]
+__all__ = ["AnchoredRisk", "forget_beside"]
 
 _FORGET_SHARE = 4  # a sample has at least one forget example for so many retained ones
+
+
+def forget_beside(retain: int, forget: int) -> float:
+    """Forget examples in a sample for each retained one: a quarter, or their share if more."""
+    return max(1.0 / _FORGET_SHARE, forget / retain)
 
 
 class AnchoredRisk(Risk):
