@@ -218,7 +218,7 @@ def _checked(
         )
     if not made.isfinite().all() or (made < 0).any():
         raise BadRequest("A weight is negative, NaN or Inf.", "weights of 0 or more.")
-    mean = made.mean() if made.any() else torch.ones_like(made.mean())
+    mean = made.mean().clamp_min(torch.finfo(made.dtype).tiny)  # all zero: refused with the mean
     return (made / mean).to(device, torch.float32 if device.type == "mps" else torch.float64)
 
 

@@ -16,8 +16,8 @@ __all__ = ["check_followed", "check_reached"]
 _MOVED = 0.01  # of every weight, by which outputs must change
 
 
-def check_followed(source: Source, theta: Tensor, batch: Batch) -> None:
-    """Raise `UnsupportedModel` where outputs are the same, to the bit, at other weights.
+def check_followed(source: Source, theta: Tensor, batch: Batch, before: Any) -> None:
+    """Raise `UnsupportedModel` where outputs are as `before`, to the bit, at other weights.
 
     A model that remembers what it gave for an input, and a loss that calls a model of its own,
     are seen by this.
@@ -26,7 +26,6 @@ def check_followed(source: Source, theta: Tensor, batch: Batch) -> None:
     noise = torch.randn(theta.shape, generator=generator, dtype=torch.float32).to(theta)
     usual = max(float(theta.abs().mean()), 1e-3)
     there = theta + _MOVED * (theta.abs() + usual) * noise
-    before = source.outputs(source.named(theta), batch)
     after = source.outputs(source.named(there), batch)
     if isinstance(before, Tensor) and isinstance(after, Tensor) and torch.equal(before, after):
         what = "outputs are" if source.evaluation.shows_outputs else "loss is"

@@ -64,7 +64,7 @@ def trial(source: Source, theta: Tensor) -> Source:
             _check_outputs_alone(evaluation, batch, outputs)
         _check_repeats(source, theta, batch)
         check_order(source, source.named(theta), batch)
-        check_followed(source, theta, batch)
+        check_followed(source, theta, batch, outputs)
         check_reached(source, theta, batch)
         source = _counted(source, batch, outputs)
         settle(source, theta)
@@ -190,7 +190,8 @@ def _check_layout(source: Source, theta: Tensor, batch: Batch, outputs: Tensor) 
             f"The model's outputs are {outputs.dtype}.",
             "a model that returns real numbers: logits, not classes.",
         )
-    if not by_example(source, source.named(theta), batch, outputs):
+    seen = isinstance(form, FunctionOfOutputs)  # others were hidden where it is not so
+    if not seen and not by_example(source, source.named(theta), batch, outputs):
         raise UnsupportedModel(
             f"{batch.size} examples give outputs {list(outputs.shape)}.",
             "outputs whose first axis is the example; for language models "
