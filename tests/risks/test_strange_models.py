@@ -254,3 +254,10 @@ def test_only_the_ratios_of_weights_matter(method: str) -> None:
         for w in (weights, 8.0 * weights)
     )
     assert torch.allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_the_callers_weights_are_left_as_they_were() -> None:
+    weights = torch.linspace(0.5, 2.0, 40, dtype=torch.float64)
+    before = weights.clone()
+    EmpiricalRisk(net(), rows(), "cross_entropy", weights=weights)
+    assert torch.equal(weights, before)

@@ -47,8 +47,9 @@ class Tuning(Settings):
 
     Where the examples that training passed are known, all of it together costs `most_cost` of a
     retraining's at most, counted in forward passes, `spare` of which is left for values and
-    products that no plan foresees: samples become smaller, then the steps `fewer_steps`; where `least_sample` examples are still too many the best so far is
-    the result, and its status says so.
+    products that no plan foresees: samples become smaller, then the steps `fewer_steps`; where
+    `least_sample` examples are still too many the best so far is the result, and its status says
+    so.
 
     Where training had converged, `minimum_steps` at most are taken with
     `minimum_products` each, until the gradient is `minimum_tolerance` of the first.
