@@ -15,9 +15,11 @@ import curenu
 from curenu import ErasureProblem, TrainingTime
 from curenu.erasure import Erasure
 from curenu.methods import StoCuReNU
+from curenu.newton.cubic_newton import CubicNewton
+from curenu.newton.iterates import Found
 from curenu.newton.tuning import Tuning
 from curenu.risks import EmpiricalRisk
-from curenu.status import Advice
+from curenu.status import Advice, Status
 from curenu.tasks import load_task
 from tests.problems import generator
 
@@ -183,3 +185,22 @@ def test_a_users_function_comes_as_far_as_the_same_loss_by_name() -> None:
     own = changed(lambda outputs, targets: functional.cross_entropy(outputs, targets))
     assert float(torch.dot(own, named) / named.square().sum()) >= 0.8
     assert float((own - named).norm() / named.norm()) <= 0.5
+
+
+def test_a_step_that_bends_the_model_is_not_kept_where_further_ones_bring_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that is only too short is: it lowered the objective on examples set aside."""
+    x, y = blobs()
+    problem = problem_of(trained(linear(), x, y), x, y, GONE)
+
+    def fruitless(self: CubicNewton, asked: Any, *_: Any) -> Found:
+        return Found(asked.start.clone(), Status.NO_GAIN, (), None, None)
+
+    monkeypatch.setattr(CubicNewton, "_within", fruitless)
+    short = erased(problem, large_fitted=0.0)
+    bent = erased(problem, large_agrees=(0.0, 0.0))
+    assert short.status is Status.SCHEDULE_DONE
+    assert not torch.equal(short.theta, problem.start)
+    assert bent.status is Status.NO_GAIN
+    assert torch.equal(bent.theta, problem.start)

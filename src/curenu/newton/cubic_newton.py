@@ -144,7 +144,8 @@ class CubicNewton:
         best = problem.start.clone() if outcome.doubt.harms else outcome.theta
         onward = replace(target, coordinates=Coordinates(best, target.coordinates.metric))
         found = self._within(problem, onward, generator)
-        if found.status is Status.NO_GAIN and not outcome.doubt.harms:  # it did lower the objective
+        linear = not outcome.doubt.bends and not outcome.doubt.harms  # a right step, if too short
+        if found.status is Status.NO_GAIN and linear:
             said = (*found.notes, "the further steps brought nothing, and were gone back on")
             found = replace(found, theta=best, status=Status.SCHEDULE_DONE, notes=said)
         advice = (str(Advice.BENDS),) if outcome.doubt.bends else ()
