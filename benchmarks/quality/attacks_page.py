@@ -6,11 +6,13 @@ python benchmarks/quality/attacks_page.py
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from curenu.report import markdown_table
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "attack_success.md"
@@ -64,7 +66,7 @@ def _single(rows: list[dict[str, Any]]) -> str:
         some = [r for r in rows if (r["request"], r["method"]) == (request, method)]
         flagged = sum(bool(r["flagged"]) for r in some)
         lines.append([request, method, *_harm(some), f"{flagged} of {len(some)}"])
-    return _table(["request", "method", "loss", "accuracy", "flagged"], lines)
+    return markdown_table(["request", "method", "loss", "accuracy", "flagged"], lines)
 
 
 def _sessions(rows: list[dict[str, Any]]) -> str:
@@ -75,7 +77,7 @@ def _sessions(rows: list[dict[str, Any]]) -> str:
         without, with_ = (_harm([r[key] for r in some]) for key in ("open", "screened"))
         lines.append([name, *without, granted, *with_])
     heads = ["session", "loss", "accuracy", "granted of 10", "loss, screened", "accuracy, screened"]
-    return _table(heads, lines)
+    return markdown_table(heads, lines)
 
 
 def _refusals(rows: list[dict[str, Any]], size: int) -> str:
@@ -96,12 +98,6 @@ def _harm(rows: list[dict[str, Any]]) -> list[str]:
 def _mean(values: list[float], places: int) -> str:
     half = float(np.ptp(values)) / 2
     return f"{np.mean(values) + 0.0:.{places}f} ± {half:.{places}f}".replace("-", "−")
-
-
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(headings)
-    lines = [heads, ["---"] * len(heads), *map(list, rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def main() -> None:

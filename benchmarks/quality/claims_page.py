@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from curenu.report import number
+from curenu.report import markdown_table, number
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "claims.md"
@@ -61,7 +61,7 @@ def _steps(rows: list[dict[str, Any]]) -> Iterable[str]:
             lines.append([name, *(_mean(some, key) for key in ("move", "Rf", "Rr", "Rt"))])
             lines[-1] += [_mean(some, key) for key in ("G loss", "examples ratio")]
         heads = ["", "move", "Rf", "Rr", "Rt", "G loss", "examples ÷ retrain"]
-        yield f"### {erasure}\n\n{_table(heads, lines)}\n\n{_spread(own)}"
+        yield f"### {erasure}\n\n{markdown_table(heads, lines)}\n\n{_spread(own)}"
 
 
 def _spread(rows: list[dict[str, Any]]) -> str:
@@ -88,7 +88,7 @@ def _storage(rows: list[dict[str, float]]) -> Iterable[str]:
         "A system that keeps a vector for every training example (Hessian-free online removal, "
         "Qiao et al., 2025) needs n vectors of d weights; `stocurenu` plans for a number of them "
         "that does not depend on n. Float32, counted:\n\n"
-        + _table(
+        + markdown_table(
             ["n", "d", "a vector an example", "stocurenu", "vectors"],
             [
                 [
@@ -131,12 +131,6 @@ def _said(value: float) -> str:
     if abs(value) >= FAR:
         return "≫ 100" if value > 0 else "≪ −100"
     return number(value, 2)
-
-
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(headings)
-    lines = [heads, ["---"] * len(heads), *map(list, rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def main() -> None:

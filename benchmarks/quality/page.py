@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from curenu.bench import BRIEF, markdown
-from curenu.report import number
+from curenu.report import markdown_table, number
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "results.md"
@@ -132,7 +132,7 @@ def around(name: str, results: dict[str, Any], remarks: str) -> str:
         lines = [[row["name"], *_cells([row])] for row in references]
         lines += [[point, *_cells(rows)] for point, rows in swept.items()]
         lines.append(["lowest to highest", *_ranges(list(swept.values()))])
-        parts.append(f"**{erasure}**\n\n" + _table(["changed", *COLUMNS], lines))
+        parts.append(f"**{erasure}**\n\n" + markdown_table(["changed", *COLUMNS], lines))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -152,7 +152,7 @@ def sequences(name: str, results: dict[str, Any], remarks: str) -> str:
         found.setdefault((row["rounds"], row["anchor"]), []).append(row)
     for (rounds, anchor), rows in found.items():
         lines.append([f"{rounds} requests", anchor, *_cells(rows), *_meter(rows)])
-    table = _table(["", "anchor", *COLUMNS, "drift", "advice"], lines)
+    table = markdown_table(["", "anchor", *COLUMNS, "drift", "advice"], lines)
     return "\n\n".join(part for part in ("## Sequences", facts, remarks, table) if part)
 
 
@@ -220,12 +220,6 @@ def _meter(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [number(float(np.mean(shares)), 2) if shares else "–", ", ".join(advice) or "–"]
 
 
-def _table(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    heads = list(headings)
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 SECTIONS = {"cells": section, "sweep": around, "sequences": sequences}
 """What to make of a file, by what it holds."""
 
@@ -257,7 +251,9 @@ def headline(paths: Iterable[Path]) -> str:
         if path.stem in FIRST and "cells" in results:
             rows += [_row(results, erasure) for erasure in results["requests"]]
     heads = ["task", "erasure", "Rf, nothing done", "Rf, erased", "G loss", "÷ retrain"]
-    return "\n".join([HEADLINE, _table(heads, [row for row in rows if row]), ""]) if rows else ""
+    if not rows:
+        return ""
+    return "\n".join([HEADLINE, markdown_table(heads, [row for row in rows if row]), ""])
 
 
 def _row(results: Mapping[str, Any], erasure: str) -> list[str]:

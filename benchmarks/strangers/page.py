@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from curenu.report import markdown_table
+
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "strangers.md"
 SETS = ("forget", "retain", "test")
@@ -61,7 +63,7 @@ def _summary(rows: list[dict[str, Any]]) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     heads = ["task", "erasure", *(f"{part}: before → after" for part in SETS), "cost", "not ok"]
-    lines = [heads, ["---"] * len(heads)]
+    lines = []
     for task, erasure in dict.fromkeys((row["task"], row["erasure"]) for row in rows):
         some = [row for row in rows if (row["task"], row["erasure"]) == (task, erasure)]
         bad = [row["status"] for row in some if not row["ok"]]
@@ -70,7 +72,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
             f"{_mean(some, f'before {part}')} → {_mean(some, f'after {part}')}" for part in SETS
         )
         lines.append([task, erasure, *pairs, _mean(some, "cost"), told])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(heads, lines)
 
 
 def _mean(rows: Iterable[Mapping[str, Any]], key: str) -> str:

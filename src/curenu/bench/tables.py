@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from curenu.bench.summary import Line, lines_of
-from curenu.report import LEGEND, Column, Figure, Shown, columns_of, marked, number
+from curenu.report import (
+    LEGEND,
+    Column,
+    Figure,
+    Shown,
+    columns_of,
+    markdown_table,
+    marked,
+    number,
+)
 
 __all__ = [
     "BRIEF",
@@ -101,16 +110,17 @@ def markdown(results: dict[str, Any], of: Sequence[Column] = COLUMNS) -> str:
         rows = [line for line in lines if line.erasure == erasure]
         columns, models = shown(rows, of), [line.model() for line in rows]
         parts += [f"**{erasure}**: {erased(results, erasure)}", ""]
-        parts += _table(["method", *(c.heading for c in columns)], [
+        table = [
             [_named(line), *map(_emphasised, cells)]
             for line, cells in zip(rows, marked(models, columns, _text), strict=True)
-        ])  # fmt: skip
+        ]
+        parts += [markdown_table(["method", *(c.heading for c in columns)], table), ""]
         reasons = {f"{line.method} failed: {line.failed[0]}" for line in rows if line.failed}
         unknown = [f"Not audited: {reason}" for reason in missing(results, erasure)]
         parts += [*(f"- {reason}" for reason in [*sorted(reasons), *unknown]), ""]
         said = published(results, erasure, rows)
         if said:
-            parts += _table(["the paper", "its figure", "ours", "its setting"], said)
+            parts += [markdown_table(["the paper", "its figure", "ours", "its setting"], said), ""]
     return "\n".join([*parts, LEGEND, ""])
 
 
@@ -135,13 +145,6 @@ def _named(line: Line) -> str:
 def _emphasised(cell: Shown) -> str:
     text = f"**{cell.text}**" if cell.best else cell.text
     return f"{text} {cell.mark}".rstrip()
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return [
-        "| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines
-    ] + [""]
 
 
 def _text(figure: Figure | None, column: Column) -> str:

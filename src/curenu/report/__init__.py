@@ -8,7 +8,7 @@ from curenu.report.model import NOTHING, ORACLE, Model
 from curenu.report.page import Asked, Plot, Report, Section, Table
 from curenu.report.plots import damping_plot
 from curenu.report.row import Row, finite
-from curenu.report.table import COLUMNS, cells, columns_for, markdown
+from curenu.report.table import COLUMNS, cells, columns_for, markdown, markdown_table
 from curenu.report.verdict import Verdict, verdict_of
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "document",
     "finite",
     "markdown",
+    "markdown_table",
     "marked",
     "number",
     "verdict_of",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from curenu.report.column import Column, columns_of
 from curenu.report.figure import number
 from curenu.report.row import Row
 
-__all__ = ["COLUMNS", "cells", "columns_for", "markdown"]
+__all__ = ["COLUMNS", "cells", "columns_for", "markdown", "markdown_table"]
 
 COLUMNS: tuple[Column, ...] = columns_of(
     "name", "Rf", "Rr", "Rt", "G accuracy", "G loss", "G margin", "FA", "RA", "TA", "ToW",
@@ -53,8 +53,13 @@ def cells(rows: Sequence[Row]) -> list[list[str]]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table in Markdown."""
-    columns = columns_for(rows)
-    lines = [[column.heading for column in columns], ["---"] * len(columns), *cells(rows)]
+    return markdown_table([column.heading for column in columns_for(rows)], cells(rows))
+
+
+def markdown_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Texts under headings as a table in Markdown."""
+    heads = list(headings)
+    lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(
         "| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines
     )
