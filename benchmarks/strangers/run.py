@@ -26,6 +26,7 @@ from torch.utils.data import TensorDataset
 from curenu.bench.origin import origin
 from curenu.compare import erase_parts
 from curenu.methods import StoCuReNU
+from curenu.newton.tuning import Tuning
 from curenu.report import document
 from curenu.risks import EmpiricalRisk
 from curenu.tasks import Task
@@ -67,13 +68,15 @@ def distance(found: Tensor, others: Sequence[Tensor]) -> float:
     return float((found - mean).square().sum(1).mean().sqrt())
 
 
-def rows(stranger: Stranger) -> Iterable[dict[str, Any]]:
+def rows(stranger: Stranger, method: StoCuReNU) -> Iterable[dict[str, Any]]:
     for kind in stranger.erasures:
         task, gone = request(stranger.make(), kind)
-        yield from _erased(stranger.name, kind, task, gone)
+        yield from _erased(stranger.name, kind, task, gone, method)
 
 
-def _erased(name: str, kind: str, task: Task, gone: list[int]) -> Iterable[dict[str, Any]]:
+def _erased(
+    name: str, kind: str, task: Task, gone: list[int], method: StoCuReNU
+) -> Iterable[dict[str, Any]]:
     assert isinstance(task.train, TensorDataset)
     assert isinstance(task.test, TensorDataset)
     removed = set(gone)
@@ -87,7 +90,7 @@ def _erased(name: str, kind: str, task: Task, gone: list[int]) -> Iterable[dict[
     for seed in NETWORKS:
         first = task.train_model(seed)
         risk = EmpiricalRisk(first, task.train, task.loss, weight_decay=task.recipe.weight_decay)
-        made = erase_parts(risk, first, [gone], StoCuReNU(), [seed], training=task.training_time)
+        made = erase_parts(risk, first, [gone], method, [seed], training=task.training_time)
         row: dict[str, Any] = {
             "task": name,
             "erasure": kind,
@@ -121,6 +124,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--part", choices=("development", "report"), default="development")
     parser.add_argument("--only", default="", help="tasks whose name contains this")
+    parser.add_argument(
+        "--most-cost", type=float, default=Tuning().most_cost, help="in retrainings; 1e9: no bound"
+    )
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     found: list[dict[str, Any]] = []
@@ -128,7 +134,7 @@ def main() -> None:
         if given.only not in stranger.name:
             continue
         print(stranger.name, flush=True)
-        for row in rows(stranger):
+        for row in rows(stranger, StoCuReNU(tuning=Tuning(most_cost=given.most_cost))):
             print(shown(row), flush=True)
             found.append(row)
     if given.out:
