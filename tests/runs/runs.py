@@ -107,10 +107,10 @@ def description(**changes: Any) -> RunDescription:
     return RunDescription(**(values | changes))
 
 
-def founding(**changes: Any) -> tuple[RunDescription, Entry, Packed]:
+def founding(**changes: Any) -> tuple[RunDescription, Entry, list[Packed]]:
     """What a store is created with."""
     described = description(**changes)
-    return described, first_entry(described), weights(0)
+    return described, first_entry(described), [weights(0)]
 
 
 def granted(head: Head, **changes: Any) -> Entry:
@@ -139,4 +139,4 @@ def head_of(store: RunStore) -> Head:
 def add(store: RunStore, **changes: Any) -> None:
     """One more record and its weights."""
     head = head_of(store)
-    store.commit(granted(head, **changes), weights(head.number + 1), head=head.hash)
+    store.commit(granted(head, **changes), [weights(head.number + 1)], head=head.hash)

@@ -222,7 +222,9 @@ def compared(dataset: Dataset[Any], loss: Loss, outputs: int, **task: Any) -> Dr
     risk = EmpiricalRisk(model, dataset, loss, weight_decay=0.1)
     made = Task("t", lambda: model, dataset, dataset, loss, Recipe(1, 4, 0.1), **task)
     moved = risk.start + 0.1
-    chain = Chain(made, risk, moved, Since(), [0, 1, 2], list(range(3, 12)), 1.0, 0)
+    chain = Chain(
+        made, risk, moved, Since(), [0, 1, 2], list(range(3, 12)), 1.0, 0, made.training_time
+    )
     check = measure(chain, anchored=False, once=CuReNU(max_steps=1)).check
     assert check is not None
     return check

@@ -187,7 +187,7 @@ def test_deleted_subjects_are_in_no_byte_of_the_ledger(store: FolderStore) -> No
     ledger = store.folder / "ledger.sqlite"
     salt = (store.lines()[1].salt or "").encode()
     assert b"person 1" in ledger.read_bytes()
-    store.commit(entry, None, head=head.hash, forget=[1])
+    store.commit(entry, [], head=head.hash, forget=[1])
     for word in (b"person 1", b"request-1", salt):
         assert word not in ledger.read_bytes()
     assert not list(store.folder.glob("ledger.sqlite-*"))

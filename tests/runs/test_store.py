@@ -53,7 +53,7 @@ def test_a_record_that_does_not_follow_is_refused_and_changes_nothing(either: Ru
         (granted(Head(now.number + 1, now.hash)), now.hash),
     ):
         with pytest.raises(RunMoved, match="The run is at record 1"):
-            either.commit(entry, weights(7), head=head)
+            either.commit(entry, [weights(7)], head=head)
     assert either.lines() == before
     with pytest.raises((RunBroken, Disposed)):
         either.weights(weights(7).name)
@@ -73,7 +73,7 @@ def test_what_is_disposed_of_is_gone_and_its_record_says_so(either: RunStore) ->
         head, measures=Measures(disposed=gone), subjects=None, kind="disposal",
         before=weights(1).name, after=weights(1).name, granted=False, status=None,
     )  # fmt: skip
-    either.commit(entry, None, head=head.hash, forget=[1])
+    either.commit(entry, [], head=head.hash, forget=[1])
     with pytest.raises(Disposed, match="disposed of"):
         either.weights(weights(0).name)
     assert either.networks.names() == ("outputs/two.safetensors",)

@@ -118,10 +118,10 @@ def test_where_the_lock_file_was_deleted_only_the_first_of_two_writers_commits(
         (store.folder / "lock").unlink()
         with writers[1].exclusive():  # which the lock no longer keeps out
             first, second = (writers[place] for place in order)
-            first.commit(granted(head), weights(2), head=head.hash)
+            first.commit(granted(head), [weights(2)], head=head.hash)
             after = state_of(store.folder)
             with pytest.raises(RunMoved, match="The run is at record 2"):
-                second.commit(granted(head), weights(2), head=head.hash)
+                second.commit(granted(head), [weights(2)], head=head.hash)
             assert state_of(store.folder) == after
     assert len(store.lines()) == 3
     assert verify(store) == (head_of(store), [])

@@ -15,6 +15,7 @@ from curenu.errors import BadRequest
 
 if TYPE_CHECKING:
     from curenu.runs.records import Value
+    from curenu.runs.session import Session
 
 __all__ = ["train"]
 
@@ -38,6 +39,13 @@ def train(
     keep: Annotated[
         KeepWeights, typer.Option(help="Which weights stay after each request.")
     ] = KeepWeights.ALL,
+    checkpoints: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Moments of training to keep the weights of: 3 for single persons' requests.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Train a task's model and keep it in a new run folder.
@@ -54,9 +62,19 @@ def train(
         options["examples"] = examples
     with progress_bar(f"training {task}") as progress:
         session = Session.create(
-            run, task, options=options, seed=seed, keep=keep.value, progress=progress
+            run,
+            task,
+            options=options,
+            seed=seed,
+            keep=keep.value,
+            checkpoints=checkpoints,
+            progress=progress,
         )
     settle()
+    _tell(session, run, as_json=as_json)
+
+
+def _tell(session: Session, run: Path, *, as_json: bool) -> None:
     description = session.description
     if as_json:
         print_json(

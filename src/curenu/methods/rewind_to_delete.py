@@ -65,7 +65,7 @@ class RewindToDelete(Settings):
             raise BadRequest(
                 "Training kept no weights to rewind to.",
                 "`curenu.TrainingRecorder(optimizer, model)` in the training loop, and its "
-                "`training_time()` as `training=`.",
+                "`training_time()` as `training=`; of a run, `curenu train --checkpoints 3`.",
             )
         course = problem.training.course()
         if not -len(course) <= self.checkpoint < len(course):

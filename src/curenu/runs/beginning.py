@@ -12,13 +12,14 @@ from curenu.runs.adopting import Weights, adopted
 from curenu.runs.folder_store import FolderStore
 from curenu.runs.founding import describe
 from curenu.runs.identity import absolute_reference
+from curenu.runs.passed import packed
 from curenu.runs.records import Keep, Value, pack
 from curenu.runs.request import Progress, told
 from curenu.runs.run import objective_of
 from curenu.runs.store import RunStore
 from curenu.runs.task_source import hashes_of, reference_from, vouch
 from curenu.runs.together import FirstWrites
-from curenu.settings import Seed, fitted
+from curenu.settings import Seed, ZeroOrMore, fitted
 from curenu.tasks import Task, build_task
 
 __all__ = ["begun", "folder_of"]
@@ -32,6 +33,7 @@ def begun(
     keep: Keep,
     *,
     weights: Weights | None = None,
+    checkpoints: int = 0,
     progress: Progress | None = None,
 ) -> tuple[RunStore, Task, str | None]:
     """A new run, on record with its first weights: (store, task, where the task is from).
@@ -39,6 +41,7 @@ def begun(
     All that can be refused is, before anything is trained or written.
     """
     seed = fitted("seed", seed, Seed)
+    checkpoints = fitted("checkpoints", checkpoints, ZeroOrMore)
     place = FolderStore(store) if isinstance(store, str | Path) else store
     writer = FirstWrites(place)
     writer.check_free()
@@ -63,16 +66,20 @@ def begun(
         model = adopted(model, weights)
     pack(model.state_dict())
     objective_of(loaded, model)  # refuses what no request could use
-    seconds = None
+    seconds, passed, files = None, (), []
     if weights is None:
         made = timed_training(
-            loaded, founding.description.seed, progress=progress and told(progress)
+            loaded,
+            founding.description.seed,
+            progress=progress and told(progress),
+            checkpoints=checkpoints,
         )
         model, seconds = made.model, made.seconds
-    packed = pack(model.state_dict())
-    description, entry = founding.found(packed, seconds)
+        passed, files = packed(made.checkpoints)
+    start = pack(model.state_dict())
+    description, entry = founding.found(start, seconds, passed)
     with writer.exclusive():
-        writer.create(description, entry, packed)
+        writer.create(description, entry, [start, *files])
     vouch(description)
     return place, loaded, reference
 

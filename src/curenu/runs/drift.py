@@ -16,7 +16,7 @@ from curenu.erasure import ErasureProblem, Method
 from curenu.errors import Disposed
 from curenu.facade import erase
 from curenu.operators import length
-from curenu.risks import EmpiricalRisk
+from curenu.risks import EmpiricalRisk, TrainingTime
 from curenu.runs.identity import derived_seed
 from curenu.runs.ledger import Since
 from curenu.runs.records import AimReached, DriftCheck, DriftRecord
@@ -70,6 +70,7 @@ class Chain:
     retained: Sequence[int]
     retraining: float
     seed: int
+    training: TrainingTime
     known: bool = True
 
     @property
@@ -79,7 +80,7 @@ class Chain:
             self.risk.start,
             self.risk.subset(self.retained),
             self.risk.subset(self.erased),
-            training=self.task.training_time,
+            training=self.training,
         )
 
 
@@ -109,6 +110,7 @@ def chain_of(
         retained=[p for p in range(run.description.examples) if p not in gone],
         retraining=run.retraining,
         seed=run.description.seed,
+        training=run.training,
         known=known,
     )
 

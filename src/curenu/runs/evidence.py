@@ -115,6 +115,13 @@ class Disposal(Record):
     name: str
 
 
+class Passed(Record):
+    """Weights that training passed through, by their hash, and its time until then."""
+
+    time: float
+    weights: Digest
+
+
 class Measures(Record):
     """What was measured in an event, and with which arguments; for evidence, by its hash.
 
@@ -122,6 +129,7 @@ class Measures(Record):
     what it began with. `without` are the failed attempts whose examples a retraining left out.
     `description` is the hash of the run's own, in the first record. `sources` are the hashes of
     the user's own file, and of what it imported from beside it, that gave the task.
+    `checkpoints` are what the training of this record passed through and was kept.
     """
 
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -138,6 +146,7 @@ class Measures(Record):
     disposed: tuple[Disposal, ...] = ()
     description: Digest | None = None
     sources: dict[str, Digest] = Field(default_factory=dict)
+    checkpoints: tuple[Passed, ...] = ()
 
 
 class Head(NamedTuple):

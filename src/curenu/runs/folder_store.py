@@ -74,14 +74,14 @@ class FolderStore:
                 "a new or an empty folder.",
             )
 
-    def create(self, description: RunDescription, entry: Entry, start: Packed) -> None:
+    def create(self, description: RunDescription, entry: Entry, weights: Sequence[Packed]) -> None:
         """Found the run: the first record, with its weights and `task.toml`, or nothing."""
         self.check_free()
         content = tomli_w.dumps(description.model_dump(exclude_none=True)).encode()
         with writing_to(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._database.create()
-        self._commit(entry, start, entry.evidence.previous, (), self._founds(content))
+        self._commit(entry, weights, entry.evidence.previous, (), self._founds(content))
 
     def adopt(self, description: RunDescription, entries: Sequence[Entry]) -> None:
         """Found the run on records that were made before, whose weights lie in their place."""
@@ -157,7 +157,7 @@ class FolderStore:
         self._files.clear()
 
     def commit(
-        self, entry: Entry, weights: Packed | None, *, head: str, forget: Collection[int] = ()
+        self, entry: Entry, weights: Sequence[Packed], *, head: str, forget: Collection[int] = ()
     ) -> None:
         """Put `entry` on record if `head` is still the last; its weights come with it."""
         self._commit(entry, weights, head, forget)
@@ -182,7 +182,7 @@ class FolderStore:
     def _commit(
         self,
         entry: Entry,
-        weights: Packed | None,
+        weights: Sequence[Packed],
         head: str,
         forget: Collection[int],
         also: Callable[[], None] = lambda: None,
@@ -193,12 +193,8 @@ class FolderStore:
             _insert(connection, entry, forget)
 
         try:
-            if weights is None:
-                with writing_to(self.folder), self._database.writing() as connection:
-                    put(connection)
-            else:
-                check_follows(entry, self._head(), head)  # before the work of writing
-                self._files.write("weights", weights, put)
+            check_follows(entry, self._head(), head)  # before the work of writing
+            self._files.write("weights", weights, put)
         except (RunBroken, RunBusy) as error:
             if self._on_record(entry):
                 raise RunBroken(

@@ -11,7 +11,7 @@ from curenu.checks import size_of
 from curenu.errors import BadRequest
 from curenu.networks import Fingerprint
 from curenu.runs.adopting import ADOPT, ADOPTED
-from curenu.runs.evidence import NOTHING_BEFORE, Entry, Measures, entry_of
+from curenu.runs.evidence import NOTHING_BEFORE, Entry, Measures, Passed, entry_of
 from curenu.runs.identity import describe_recipe
 from curenu.runs.ledger import NO_RECORD
 from curenu.runs.records import Keep, Packed, RunDescription, Value, canonical, digest
@@ -27,11 +27,13 @@ class Founding:
 
     description: RunDescription
 
-    def found(self, weights: Packed, seconds: float | None) -> tuple[RunDescription, Entry]:
+    def found(
+        self, weights: Packed, seconds: float | None, checkpoints: tuple[Passed, ...] = ()
+    ) -> tuple[RunDescription, Entry]:
         """The description, and the first record of the ledger; no seconds: trained elsewhere."""
         update = {"start": weights.name, "seconds": seconds or 0.0}
         described = self.description.model_copy(update=update)
-        return described, first_entry(described, adopted=seconds is None)
+        return described, first_entry(described, checkpoints, adopted=seconds is None)
 
 
 def describe(
@@ -67,7 +69,9 @@ def describe(
     return Founding(description)
 
 
-def first_entry(description: RunDescription, *, adopted: bool = False) -> Entry:
+def first_entry(
+    description: RunDescription, checkpoints: tuple[Passed, ...] = (), *, adopted: bool = False
+) -> Entry:
     """The record of a run's first training, or of its adoption; it binds the description."""
     return entry_of(
         NO_RECORD,
@@ -75,6 +79,7 @@ def first_entry(description: RunDescription, *, adopted: bool = False) -> Entry:
             description=digest(canonical(description).encode()),
             sources=description.sources,
             notes=(ADOPTED,) if adopted else (),
+            checkpoints=checkpoints,
         ),
         kind="trained",
         time=description.created,

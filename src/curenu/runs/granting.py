@@ -20,6 +20,7 @@ from curenu.runs.drift import chain_of, measure
 from curenu.runs.evidence import Entry, Head, Looked, Measures, RequestRecord, Subjects, entry_of
 from curenu.runs.identity import derived_seed, describe_method
 from curenu.runs.outcome import look, status_of
+from curenu.runs.passed import packed
 from curenu.runs.records import DriftRecord, Packed, pack
 from curenu.runs.request import Progress, Request, told
 from curenu.runs.run import Run
@@ -95,7 +96,7 @@ class SessionResult:
 
 def tried(
     run: Run, asked: Request, *, accept: bool, check_drift: int, policy: Policy | None = None
-) -> tuple[Entry, Packed | None]:
+) -> tuple[Entry, list[Packed]]:
     """Run `asked`, unless `policy` refuses it: its record and, if granted, the new weights."""
     screened = () if policy is None else policy(run, asked)
     if isinstance(asked.method, Retrain):
@@ -137,12 +138,12 @@ def tried(
         fingerprint=run.fingerprint.digest,
         **told_of,
     )
-    return entry, weights if granted else None
+    return entry, [weights] if granted else []
 
 
 def retrained(
     run: Run, *, seed: int | None, without: Sequence[int], progress: Progress | None
-) -> tuple[Entry, Packed]:
+) -> tuple[Entry, list[Packed]]:
     """Train without all that was erased, and without the examples of attempts `without`."""
     seed = fitted("seed", seed, Seed | None)
     head, before, model_before = run.head, run.current, run.model
@@ -152,12 +153,19 @@ def retrained(
     if not kept:
         raise BadRequest("Nothing would be left to train on.", "fewer attempts.")
     own = derived_seed(run.description.seed, "retrain", number) if seed is None else seed
-    made = timed_training(run.task, own, ids=kept, progress=progress and told(progress))
+    made = timed_training(
+        run.task,
+        own,
+        ids=kept,
+        progress=progress and told(progress),
+        checkpoints=len(run.record(0).checkpoints),
+    )
+    passed, files = packed(made.checkpoints)
     require_head(run, head)
     weights = pack(made.model.state_dict())
     entry = entry_of(
         head,
-        Measures(without=tuple(without), sources=run.sources),
+        Measures(without=tuple(without), sources=run.sources, checkpoints=passed),
         _subjects(run, f"retrain-{number}", sorted(going)) if going else None,
         kind="retrain",
         before=before,
@@ -171,7 +179,7 @@ def retrained(
         seconds=made.seconds,
         fingerprint=run.fingerprint.digest,
     )
-    return entry, weights
+    return entry, [weights, *files]
 
 
 def require_head(run: Run, head: Head) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from curenu.errors import Disposed, RunBroken, RunBusy
@@ -33,11 +33,11 @@ class MemoryStore:
         if self.records:
             raise RunBroken("This store already holds a run.", "`Session.open`, or another store.")
 
-    def create(self, description: RunDescription, entry: Entry, start: Packed) -> None:
+    def create(self, description: RunDescription, entry: Entry, weights: Sequence[Packed]) -> None:
         with self._swap:
             self.check_free()
             self._description = description
-            self._content[start.name] = start.content
+            self._content |= {packed.name: packed.content for packed in weights}
             self.records.append((entry.line, entry.measures))
 
     def description(self) -> RunDescription:
@@ -72,13 +72,12 @@ class MemoryStore:
         ]
 
     def commit(
-        self, entry: Entry, weights: Packed | None, *, head: str, forget: Collection[int] = ()
+        self, entry: Entry, weights: Sequence[Packed], *, head: str, forget: Collection[int] = ()
     ) -> None:
         with self._swap:
             last = self.records[-1][0] if self.records else None
             check_follows(entry, Head(last.number, last.hash) if last else NO_RECORD, head)
-            if weights is not None:
-                self._content[weights.name] = weights.content
+            self._content |= {packed.name: packed.content for packed in weights}
             for gone in entry.disposed:
                 if gone.kind == "weights":
                     self._content[gone.name] = None

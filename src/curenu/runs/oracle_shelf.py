@@ -39,7 +39,7 @@ class OracleShelf(FolderShelf):
     @by_first
     def write(self, name: str, content: bytes) -> None:
         """Keep `content` in place of what was there, and its hash in the ledger with it."""
-        self.files.write("oracle", Packed(name, content), lambda connection: None)
+        self.files.write("oracle", [Packed(name, content)], lambda connection: None)
 
     def faults(self) -> list[str]:
         """A sentence for every file that is not what was put on record."""

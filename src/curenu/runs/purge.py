@@ -16,7 +16,9 @@ def to_dispose(run: Run, keep: Keep) -> tuple[Disposal, ...]:
     if keep == "all":
         return ()
     ledger = run.ledger
-    staying = {ledger.current, *([ledger.base] if keep == "base" else [])}
+    staying = {ledger.current}
+    if keep == "base":
+        staying |= {ledger.base, *(passed.weights for passed in run.passed)}
     others = set(run.networks.of_others(run.retained))
     gone = []
     for held in run.store.holdings():

@@ -121,7 +121,7 @@ def prepare(
         risk.subset(positions if anchor == "last" else _since_training(run, going)),
         retrain=partial(_retrained, run, risk, kept, progress),
         on_step=on_step,
-        training=run.task.training_time,
+        training=run.training,
         anchor=None if anchor == "last" else _first_vector(run, risk),
         penalty=_penalty_before(run, chosen, moving),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,10 +12,11 @@ from torch import nn
 from curenu.errors import BadRequest, Disposed, RunBroken
 from curenu.networks import Networks, fingerprint, refuse_other
 from curenu.parameters import Selection
-from curenu.risks import EmpiricalRisk
+from curenu.risks import EmpiricalRisk, TrainingTime
 from curenu.runs.adopting import ADOPT, ADOPTED
-from curenu.runs.evidence import Head, Line, RequestRecord, record_of
+from curenu.runs.evidence import Head, Line, Passed, RequestRecord, record_of
 from curenu.runs.ledger import RESTORE, Ledger
+from curenu.runs.passed import still_kept
 from curenu.runs.reading import take, uncollected
 from curenu.runs.records import Named, canonical, digest
 from curenu.runs.store import RunStore
@@ -166,6 +168,16 @@ class Run:
     def base_model(self) -> nn.Module:
         """The model that was last trained: by the run's recipe, or by a request to retrain."""
         return self.load(self.ledger.base)
+
+    @property
+    def passed(self) -> tuple[Passed, ...]:
+        """What the training of the model that was last trained passed through, on record."""
+        return self.record(self.base).checkpoints
+
+    @property
+    def training(self) -> TrainingTime:
+        """How long training followed its gradient, and its checkpoints where all are kept."""
+        return replace(self.task.training_time, checkpoints=still_kept(self.store, self.passed))
 
     @property
     def first_model(self) -> nn.Module:

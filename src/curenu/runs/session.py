@@ -60,6 +60,7 @@ class Session(Run):
         options: Mapping[str, Value] | None = None,
         seed: int = 0,
         keep: Keep = "all",
+        checkpoints: int = 0,
         progress: Progress | None = None,
     ) -> Self:
         """Train `task` in a new run folder, or any store, and keep its first weights.
@@ -67,12 +68,19 @@ class Session(Run):
         `task` is a name or `file.py:function`, loaded with `options` (words are made what
         their types say), or a `Task`, which `open` must then be given again. A file that is
         named is vouched for by that (docs/cli.md). `keep` says which weights stay after each
-        grant. `progress` is told (done, total).
+        grant. As many `checkpoints` of training as asked for are kept with them, which erasures
+        follow while all are there; they pay for single persons (docs/gotchas.md). There are none
+        of a training by Adam.
+        `progress` is told (done, total).
 
         Raises `RunBroken` for a folder that is not free and the errors of `EmpiricalRisk` for
         data, network and loss, before anything is computed; `IllPosed` when training diverges.
         """
-        return cls(*begun(store, task, options or {}, seed, keep, progress=progress))
+        return cls(
+            *begun(
+                store, task, options or {}, seed, keep, checkpoints=checkpoints, progress=progress
+            )
+        )
 
     @classmethod
     def adopt(
@@ -266,7 +274,7 @@ class Session(Run):
             seed = derived_seed(self.description.seed, "oracle", number)
             self.networks.check(seed, self.retained)
 
-    def _put(self, entry: Entry, weights: Packed | None) -> SessionResult:
+    def _put(self, entry: Entry, weights: Sequence[Packed]) -> SessionResult:
         """Commit a record, then dispose of what the run's policy does not keep."""
         self._writer.commit(entry, weights, head=entry.evidence.previous)
         if entry.evidence.granted:
@@ -289,5 +297,5 @@ class Session(Run):
             forgot=bool(numbers),
             fingerprint=self.fingerprint.digest,
         )
-        self._writer.commit(entry, None, head=head.hash, forget=numbers)
+        self._writer.commit(entry, [], head=head.hash, forget=numbers)
         return self.record(entry.line.number)

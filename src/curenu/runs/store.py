@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -49,7 +49,9 @@ class RunStore(Protocol):
         """Raise `RunBroken` unless a run can be created here."""
         ...
 
-    def create(self, description: RunDescription, entry: Entry, start: Packed) -> None: ...
+    def create(
+        self, description: RunDescription, entry: Entry, weights: Sequence[Packed]
+    ) -> None: ...
     def description(self) -> RunDescription: ...
     def lines(self, since: int = 0, until: int | None = None) -> list[Line]:
         """The records from number `since` on and before `until`, in order, as texts."""
@@ -66,7 +68,7 @@ class RunStore(Protocol):
         ...
 
     def commit(
-        self, entry: Entry, weights: Packed | None, *, head: str, forget: Collection[int] = ()
+        self, entry: Entry, weights: Sequence[Packed], *, head: str, forget: Collection[int] = ()
     ) -> None: ...
     def clear(self) -> None:
         """Remove what a killed writer left: weights without a record, and those disposed of."""

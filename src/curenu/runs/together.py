@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from curenu.distributed import by_first, held_by_first
@@ -24,12 +24,12 @@ class FirstWrites:
         self.store.check_free()
 
     @by_first
-    def create(self, description: RunDescription, entry: Entry, start: Packed) -> None:
-        self.store.create(description, entry, start)
+    def create(self, description: RunDescription, entry: Entry, weights: Sequence[Packed]) -> None:
+        self.store.create(description, entry, weights)
 
     @by_first
     def commit(
-        self, entry: Entry, weights: Packed | None, *, head: str, forget: Collection[int] = ()
+        self, entry: Entry, weights: Sequence[Packed], *, head: str, forget: Collection[int] = ()
     ) -> None:
         self.store.commit(entry, weights, head=head, forget=forget)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,37 +31,47 @@ class WeightFiles:
     def __init__(self, folder: Path, database: Database) -> None:
         self.folder, self._database = folder, database
 
-    def write(self, kind: str, content: Packed, put: Callable[[sqlite3.Connection], None]) -> None:
-        """Write a file and what `put` does, together or not at all.
+    def write(
+        self, kind: str, contents: Sequence[Packed], put: Callable[[sqlite3.Connection], None]
+    ) -> None:
+        """Write files, any number, and what `put` does, together or not at all.
 
-        The announcement may be cleared by another writer before the file is written, who
+        The announcement may be cleared by another writer before the files are written, who
         takes it for that of a killed one; it is then made again.
         """
-        path = self.path(kind, content.name)
+        files = {content.name: content for content in contents}
         for _ in range(_TRIES):
+            if files:
+                self._announce(kind, files)
             with writing_to(self.folder), self._database.writing() as connection:
-                self._clear(connection)
-                connection.execute(
-                    "INSERT INTO files VALUES (?, ?, 'pending') ON CONFLICT DO UPDATE "
-                    "SET state = 'pending' WHERE state = 'disposed' OR kind = 'oracle'",
-                    (kind, content.name),
-                )
-            with writing_to(self.folder), self._database.writing() as connection:
-                state = _state(connection, kind, content.name)
-                if state is None:
+                states = {name: _state(connection, kind, name) for name in files}
+                if None in states.values():
                     continue
                 put(connection)
-                if state != "kept":
-                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    replace_file(path, content.content, private=True, partial=_partial(path))
-                    if kind == "oracle":
-                        _record(connection, content)
-                connection.execute(
-                    "UPDATE files SET state = 'kept' WHERE kind = ? AND name = ?",
-                    (kind, content.name),
-                )
+                for name, content in files.items():
+                    if states[name] != "kept":
+                        self._put(connection, kind, content)
             return
         raise RunBusy(f"{self.folder} is written to all the time.", "waiting a moment.")
+
+    def _announce(self, kind: str, names: Iterable[str]) -> None:
+        with writing_to(self.folder), self._database.writing() as connection:
+            self._clear(connection)
+            connection.executemany(
+                "INSERT INTO files VALUES (?, ?, 'pending') ON CONFLICT DO UPDATE "
+                "SET state = 'pending' WHERE state = 'disposed' OR kind = 'oracle'",
+                [(kind, name) for name in names],
+            )
+
+    def _put(self, connection: sqlite3.Connection, kind: str, content: Packed) -> None:
+        path = self.path(kind, content.name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(path, content.content, private=True, partial=_partial(path))
+        if kind == "oracle":
+            _record(connection, content)
+        connection.execute(
+            "UPDATE files SET state = 'kept' WHERE kind = ? AND name = ?", (kind, content.name)
+        )
 
     def clear(self) -> None:
         """Remove what killed writers announced and the ledger does not hold."""

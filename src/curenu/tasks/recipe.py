@@ -16,9 +16,10 @@ from curenu.losses import Loss
 from curenu.risks import EmpiricalRisk, TrainingTime, training_loss
 from curenu.settings import BelowOne, Count, NotNegative, Positive, Settings
 
-__all__ = ["Progress", "Recipe", "train"]
+__all__ = ["Progress", "Recipe", "Watch", "train"]
 
 Progress = Callable[[int, int], None]
+Watch = Callable[[torch.optim.Optimizer, nn.Module], object]
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,15 @@ def train(
     generator: torch.Generator,
     ids: Sequence[int] | Tensor | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> nn.Module:
     """Train `model` in place on the examples `ids` (None: all); returned in eval mode.
 
     Batches are shuffled by `generator`, which also seeds dropout. `progress` is told (steps
-    done, steps in all). Raises `BadRequest` for a loss that is neither a mean nor a sum over
-    examples, `IllPosed` when it becomes NaN or Inf.
+    done, steps in all), `watch` the optimiser and the model before the first step.
+
+    Raises `BadRequest` for a loss that is neither a mean nor a sum over examples, `IllPosed`
+    when it becomes NaN or Inf.
     """
     risk = EmpiricalRisk(model, dataset, loss, micro_batch_size=recipe.batch_size)
     chosen = risk.ids if ids is None else torch.as_tensor(ids)
@@ -83,6 +87,8 @@ def train(
         ),
     )
     evaluate = training_loss(risk, model)
+    if watch is not None:
+        watch(optimizer, model)
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))

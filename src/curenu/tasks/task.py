@@ -15,7 +15,7 @@ from curenu.checks import size_of
 from curenu.errors import BadRequest
 from curenu.losses import Loss
 from curenu.risks import TrainingTime
-from curenu.tasks.recipe import Progress, Recipe, train
+from curenu.tasks.recipe import Progress, Recipe, Watch, train
 from curenu.user_code import calling
 
 __all__ = ["Task"]
@@ -106,10 +106,12 @@ class Task:
         *,
         ids: Sequence[int] | Tensor | None = None,
         progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> nn.Module:
         """A network trained by the recipe on the examples `ids` (None: all), in eval mode.
 
-        The same seed and examples give the same weights, bit for bit on one machine.
+        The same seed and examples give the same weights, bit for bit on one machine; `watch`,
+        told the optimiser and the network before the first step, may look and not touch.
         """
         return train(
             self.initialise(seed),
@@ -119,6 +121,7 @@ class Task:
             generator=torch.Generator().manual_seed(seed + 1),
             ids=ids,
             progress=progress,
+            watch=watch,
         )
 
 
