@@ -90,7 +90,7 @@ bench-large: large-data ## erase from the large network NAME, and make docs/larg
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/large/run.py $(NAME)
 	$(BIN)/python benchmarks/large/page.py
 
-wheel-test: $(VENV)/.run ## the wheel in a clean environment, imported and used; some minutes
+wheel-test: $(VENV)/.dev ## source distribution and wheel in a clean environment, imported and used
 	$(BIN)/python .ci/wheel.py
 
 docs: $(VENV)/.docs ## the documentation site, in site/

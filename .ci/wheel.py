@@ -1,4 +1,4 @@
-"""Build the wheel and use it as a stranger would: in an environment with nothing else in it.
+"""Build source distribution and wheel, and use them as a stranger would: where nothing else is.
 
 On the interpreter that runs this: the wheel with all that it asks for and the `llm` extra
 (transformers, peft), `pip check`, an erasure, the command line, and how long the import takes
@@ -14,12 +14,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PINS = ROOT / "requirements" / "constraints.txt"
+SHIPPED = ("README.md", "LICENSE", "examples/own_method.py", "tests/test_structure.py", "Makefile")
 NEWER = [f"3.{minor}" for minor in range(12, 20)]
 
 ERASES = """
@@ -56,8 +58,16 @@ def main() -> None:
 
 
 def built(folder: Path) -> Path:
-    """The wheel, made from the source tree as it is."""
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
+    """The wheel, made from a source distribution of the source tree as it is."""
+    run(sys.executable, "-m", "build", "--sdist", "-o", folder, ROOT, cwd=folder, quiet=True)
+    source = next(folder.glob("curenu-*.tar.gz"))
+    with tarfile.open(source) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    lost = [name for name in SHIPPED if name not in names]
+    if lost:
+        raise SystemExit(f"{source.name} lacks {', '.join(lost)}")
+    print(f"source: {source.name}, {source.stat().st_size / 2**20:.2f} MiB", flush=True)
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, source, cwd=folder)
     return next(folder.glob("curenu-*.whl"))
 
 

@@ -13,6 +13,7 @@ from curenu.errors import BadRequest
 
 __all__ = ["fit_arguments", "plain_part", "split_settings", "suggestion"]
 
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 _PLAIN = (bool, int, float, str, types.NoneType)
 
 
@@ -68,7 +69,9 @@ def _fit(name: str, argument: str, value: Any, hint: Any) -> Any:
     try:
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
-        wanted = str(hint).replace("typing.", "") if get_args(hint) else hint.__name__
+        wanted = _WORDS.get(hint) or (
+            str(hint).replace("typing.", "") if get_args(hint) else hint.__name__
+        )
         raise BadRequest(
             f"{name}, {argument}={value}: the value does not fit.", f"{wanted}."
         ) from error

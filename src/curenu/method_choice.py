@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
+from inspect import signature
 from typing import Any, get_type_hints
 
 from curenu.arguments import fit_arguments, plain_part, suggestion
@@ -26,8 +27,7 @@ def make_method(name: str, arguments: Mapping[str, Any]) -> Method:
     the method itself refuses.
     """
     if is_reference(name):
-        chosen = fit_arguments(name, arguments, settable(PlainCallable))
-        return PlainCallable(function_of(name), **chosen)
+        return _own(name, arguments)
     plain, paper = name.removesuffix(PAPER), name.endswith(PAPER)
     kind = METHODS.get(plain)
     if kind is None or (paper and not hasattr(kind, "paper")):
@@ -40,6 +40,32 @@ def make_method(name: str, arguments: Mapping[str, Any]) -> Method:
     if "penalty" not in chosen:
         raise BadRequest(f"{name} needs a penalty.", "`penalty`, the paper's M.")
     return kind.paper(**chosen)  # type: ignore[attr-defined]
+
+
+def _own(name: str, arguments: Mapping[str, Any]) -> PlainCallable:
+    """A user's function with the arguments of `PlainCallable`, and with its own by name."""
+    function = function_of(name)
+    ours, theirs = settable(PlainCallable), _keywords(function)
+    chosen = fit_arguments(name, arguments, theirs | ours)
+    own = {key: value for key, value in chosen.items() if key not in ours}
+    return PlainCallable(
+        function, **{key: chosen[key] for key in chosen.keys() & ours}, arguments=own
+    )
+
+
+def _keywords(function: Callable[..., Any]) -> dict[str, Any]:
+    """Names and types of what a function takes after its four; the type of a default if none."""
+    try:
+        hints = get_type_hints(function)
+    except NameError:  # of names that only a type checker sees
+        hints = {}
+    found: dict[str, Any] = {}
+    for parameter in list(signature(function).parameters.values())[4:]:
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            known = parameter.default not in (parameter.empty, None)
+            told = type(parameter.default) if known else Any
+            found[parameter.name] = hints.get(parameter.name, told)
+    return found
 
 
 def settable(kind: type) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def calling(part: str, ids: Iterable[Any] | None = None) -> Iterator[None]:
         yield
     except CurenuError:
         raise
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         where = "" if ids is None else f" on {among(ids)}"
         raise UserCodeFailed(f"{part} failed{where}: {said(error)}", _remedy(error)) from error
 
@@ -50,7 +50,7 @@ def among(ids: Iterable[Any]) -> str:
     return f"examples {shown}" + (f" and {more} more" if more > 0 else "")
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(error: BaseException) -> str:
     memory = isinstance(error, MemoryError) or any(
         word in str(error) for word in ("out of memory", "allocate memory")
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from curenu.arguments import suggestion
 from curenu.errors import BadRequest, CurenuError, SourceNotTrusted
 
 __all__ = ["digest_of", "function_of", "is_reference", "limited_to", "sources_of"]
@@ -73,8 +74,19 @@ def function_of(reference: str) -> Callable[..., Any]:
         ) from error
     found = getattr(module, function, None)
     if not callable(found):
-        raise BadRequest(f"{path} has no function {function!r}.", "the name of one it has.")
+        raise BadRequest(
+            f"{path} has no function {function!r}.", suggestion(function, _own(module))
+        )
     return found
+
+
+def _own(module: ModuleType) -> list[str]:
+    """The names of what a file defines that can be called."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    ]
 
 
 def sources_of(reference: str) -> dict[Path, str]:

@@ -218,3 +218,34 @@ def test_the_ledger_names_a_plain_function() -> None:
     name, arguments = describe_method(PlainCallable(descend))
     assert name == "PlainCallable"
     assert arguments["function"] == "tests.methods.test_plain_callable:descend"
+
+
+OWN = """
+def unlearning(net, retain, forget, validation, rate=0.5, *, steps: int = 1, mode=None):
+    assert mode in (None, "twice")
+    for parameter in net.parameters():
+        parameter.data.mul_(rate**steps)
+    return net
+"""
+
+
+def test_arguments_of_the_function_are_set_tuned_and_on_record(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    name = f"{tmp_path / 'own.py'}:unlearning"
+    made = build_method(name, ["rate=0.25", "steps=2", "mode=twice", "batch_size=7"])
+    assert isinstance(made, PlainCallable)
+    assert made.arguments == {"rate": 0.25, "steps": 2, "mode": "twice"}
+    assert made.batch_size == 7
+    assert describe_method(made)[1]["arguments"] == {"rate": 0.25, "steps": 2, "mode": "twice"}
+    given = PROBLEMS["mlp"]()
+    result = curenu.unlearn(given.model, given.dataset, given.loss, forget=[1], method=made)
+    for moved, first in zip(result.model.parameters(), given.model.parameters(), strict=True):
+        assert torch.equal(moved, 0.0625 * first)
+    config = MethodConfig(method=name, grid={"rate": (0.1, 0.2), "steps": (1, 3)})
+    tried = [config.make(point) for point in config.points()]
+    assert [getattr(method, "arguments", None) for method in tried] == [
+        {"rate": rate, "steps": steps} for rate in (0.1, 0.2) for steps in (1, 3)
+    ]
+    for setting, why in (("rates=1", "'rate'"), ("steps=half", "a whole number"), ("net=1", "net")):
+        with pytest.raises(BadRequest, match=why):
+            build_method(name, [setting])

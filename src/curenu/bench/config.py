@@ -140,8 +140,8 @@ class Config(_Part):
     """
 
     title: Name
-    about: Name
-    duration: Name
+    about: str = ""
+    duration: str = ""
     task: TaskConfig
     erasures: tuple[ErasureConfig, ...] = Field(min_length=1)
     methods: tuple[MethodConfig, ...] = Field(min_length=1)
@@ -236,13 +236,17 @@ def _parse(text: str, place: str, *, smoke: bool) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise BadRequest(f"{place} is no TOML: {error}.", "mending the file.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise BadRequest(
-            f"{place}, {where}: {reason} (given: {_short(first['input'])}).",
-            "the fields of docs/bench.md.",
-        ) from error
+        said = "; ".join(_complaint(complaint) for complaint in error.errors())
+        raise BadRequest(f"{place}, {said}.", "the fields of docs/bench.md.") from error
+
+
+def _complaint(error: Any) -> str:
+    """Where, why, and what was given, in a line."""
+    where = ".".join(map(str, error["loc"])) or "the whole"
+    if error["type"] == "missing":
+        return f"{where}: missing"
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {reason} (given: {_short(error['input'])})"
 
 
 def _smoke(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

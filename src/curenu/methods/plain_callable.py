@@ -8,9 +8,9 @@ also moves batch-norm statistics is refused unless `keep_statistics` says to go 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,12 +27,13 @@ __all__ = ["PlainCallable"]
 
 @dataclass(frozen=True)
 class PlainCallable(Settings):
-    """The parameters of function(net, retain_loader, forget_loader, validation_loader).
+    """The parameters of function(net, retain_loader, forget_loader, validation_loader, ...).
 
     `net` is a copy of the trained model in training mode; loaders give collated batches and
     may be passed over any number of times. The validation loader is over the problem's
     `holdout` where it has one and over the retain set otherwise; a note says which. The
-    function returns the network. Cost: its own; only seconds are counted.
+    function returns the network. `arguments` are given to it by name. Cost: its own; only
+    seconds are counted.
 
     Raises `BadRequest` when it fails or returns anything but a network of the same
     parameters, `IllPosed` when these hold NaN or Inf, `UnsupportedModel` when frozen
@@ -40,9 +41,10 @@ class PlainCallable(Settings):
     instead, and a note says so.
     """
 
-    function: Callable[[Any, Any, Any, Any], Any]
+    function: Callable[..., Any]
     batch_size: Count = 128
     keep_statistics: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,7 +85,7 @@ class PlainCallable(Settings):
     def _called(self, net: Any, loaders: list[DataLoader[Any]]) -> Any:
         """What the function returns; what goes wrong in it becomes an error of this package."""
         try:
-            return self.function(net, *loaders)
+            return self.function(net, *loaders, **self.arguments)
         except CurenuError:
             raise
         except Exception as error:

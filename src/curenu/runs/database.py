@@ -83,6 +83,8 @@ class Database:
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise RunBusy(f"{self.path} is in use: {error}.", "waiting a moment.") from error
+            if "no such table" in str(error):
+                raise RunBroken(f"{self.path} is no ledger: {error}.", RESTORE) from error
             raise RunBroken(
                 f"Cannot use {self.path}: {error}; what was granted before is kept.",
                 "freeing space or granting access, then the same again.",

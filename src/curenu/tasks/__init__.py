@@ -24,6 +24,7 @@ from curenu.tasks.selection import (
 )
 from curenu.tasks.task import Task
 from curenu.tasks.tofu import tofu
+from curenu.user_code import calling
 from curenu.user_file import function_of, is_reference
 
 __all__ = [
@@ -74,12 +75,29 @@ def build_task(name: str, options: Mapping[str, Any]) -> tuple[Task, dict[str, A
         known = [*TASKS, "path/to/file.py:function"]
         raise BadRequest(f"No task is named {name!r}.", suggestion(name, known))
     fitted = fit_arguments(f"Task {name}", options, _types(make, options))
-    task = make(**fitted)
+    if missing := _missing(make, fitted):
+        raise BadRequest(
+            f"Task {name} needs {', '.join(missing)}.",
+            "; ".join(f"`--option {word}=...`" for word in missing) + ", in Python an option.",
+        )
+    with calling(f"Task {name}"):
+        task = make(**fitted)
     if not isinstance(task, Task):
         raise BadRequest(
             f"{name} returned a {type(task).__name__}.", "a function that returns a `curenu.Task`."
         )
     return task, fitted
+
+
+def _missing(make: Callable[..., Task], given: Mapping[str, Any]) -> list[str]:
+    """The arguments without a default of their own that are not given."""
+    return [
+        name
+        for name, parameter in inspect.signature(make).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        and name not in given
+    ]
 
 
 def _types(make: Callable[..., Task], options: Mapping[str, Any]) -> dict[str, Any]:
