@@ -133,7 +133,7 @@ def test_a_million_lines_are_read(tmp_path: Path) -> None:
         ("a.txt", b"", None, "holds no id", "one id or more"),
         ("a.json", b"", None, "holds no id", "one id or more"),
         ("a.csv", b"", None, "holds no id", "one id or more"),
-        ("a.txt", "4\n".encode("utf-16"), None, "UTF-16", "iconv -f UTF-16"),
+        ("a.txt", "4\n".encode("utf-16") + b"\n", None, "line 2: .* begins as UTF-16", "UTF-8"),
         ("a.txt", "4\n".encode("utf-16-le"), None, "unknown", "looks like UTF-16"),
         ("a.txt", b"4\n\xe9\n", None, "line 2: byte 0xe9 is not UTF-8", "iconv -f LATIN1"),
         ("a.txt", b"4\n8\n4\n", None, "1 ids are repeated, first '4': lines 1 and 3", "once"),
@@ -171,6 +171,13 @@ def test_a_file_that_cannot_be_meant_says_where_and_what_to_do(
         places_of(read(tmp_path, name, content, column), Names(None, 10))
     assert refused.match(f"(?s){problem}.*Try: .*{remedy}")
     assert "ids=" not in str(refused.value)
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_a_file_in_utf_16_is_read_by_its_mark(tmp_path: Path, order: str) -> None:
+    content = ("\ufeff" + "who,why\r\nÅsa Öst,x\r\n").encode(f"utf-16-{order}")
+    asked = read(tmp_path, "ids.csv", content, "who")
+    assert places_of(asked, names_of(["Lee", "Åsa Öst"], 2)) == [1]
 
 
 def test_a_folder_is_no_file_of_ids(tmp_path: Path) -> None:

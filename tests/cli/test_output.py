@@ -231,6 +231,24 @@ def test_an_error_is_an_object_where_json_was_asked_for(tmp_path: Path) -> None:
         assert plain[1] == f"try: {found['remedy']}"
 
 
+@pytest.mark.parametrize(
+    ("fault", "kind", "code"),
+    [(KeyboardInterrupt(), "Interrupted", 130), (ZeroDivisionError("by 0"), "Unforeseen", 1)],
+)
+def test_whatever_ends_a_command_is_an_object_where_json_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, fault: BaseException, kind: str, code: int
+) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise fault
+
+    monkeypatch.setattr("curenu.cli.methods.print_json", fails)
+    ended = run("methods", "--json")
+    found = json.loads(ended.stderr)
+    assert (found["error"], found["exit_code"], ended.exit_code) == (kind, code, code)
+    assert found["problem"]
+    assert found["remedy"]
+
+
 def test_without_a_command_the_help_is_all_that_is_shown() -> None:
     shown = run()
     assert "Usage: curenu" in shown.output

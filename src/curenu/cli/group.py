@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from rich.text import Text
@@ -39,7 +40,6 @@ EXIT_CODES: list[tuple[type[CurenuError], int]] = [
 """The first kind that fits decides; docs/cli.md has the whole table."""
 
 INTERRUPTED = 130
-_TOLD = "interrupted, and said so"
 _UNWRITTEN = 1
 
 _KEPT = {
@@ -47,6 +47,13 @@ _KEPT = {
     "retrain": "the retraining is on record wholly or not at all: see `curenu log`",
     "unlearn": "the request is on record wholly or not at all: see `curenu show`",
 }
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    """A command that was interrupted, and what is kept of it in words."""
+
+    kept: str
 
 
 class CommandGroup(TyperGroup):
@@ -69,8 +76,9 @@ class CommandGroup(TyperGroup):
         except Exception as error:  # of every kind: what is done stays done
             code = _told(error, as_json="--json" in given)
         if code == INTERRUPTED:
-            note("interrupted")
-        elif code == _TOLD:
+            _interrupted("", as_json="--json" in given)
+        elif isinstance(code, _Stopped):
+            _interrupted(code.kept, as_json="--json" in given)
             code = INTERRUPTED
         return _leave(code if isinstance(code, int) else 0)
 
@@ -85,8 +93,7 @@ class CommandGroup(TyperGroup):
                 return 0
             whole = _KEPT.get(ctx.invoked_subcommand or "", "nothing of this command was kept")
             kept = interrupt.args[0] if interrupt.args else whole  # see `keeping`
-            note(f"interrupted; {kept}")
-            return _TOLD
+            return _Stopped(kept)
 
 
 def _joined() -> Any:
@@ -116,7 +123,20 @@ def _told(error: Exception, *, as_json: bool) -> int:
     if settled() and not debug:
         note(f"done, but the result could not be shown: {type(error).__name__}: {error}")
         return 0
+    if as_json and not debug:
+        found = f"{type(error).__name__}: {error}"
+        _print_error("Unforeseen", found, "`CURENU_DEBUG=1` for the traceback.", 1, as_json)
+        return 1
     raise error
+
+
+def _interrupted(kept: str, *, as_json: bool) -> None:
+    """One line, or with `--json` one object."""
+    if as_json:
+        problem = f"interrupted; {kept}" if kept else "interrupted"
+        _print_error("Interrupted", problem, "the same command again.", INTERRUPTED, as_json)
+    else:
+        note(f"interrupted; {kept}" if kept else "interrupted")
 
 
 def _print_error(kind: str, problem: str, remedy: str, code: int, as_json: bool) -> None:

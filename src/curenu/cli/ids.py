@@ -63,9 +63,9 @@ def asked_by_options(flag: str, words: Sequence[str]) -> Asked:
 
 
 def asked_in_file(path: Path, column: str | None, form: Form | None) -> Asked:
-    """Ids of a file in UTF-8, `-` for standard input; its ending says the form unless given.
+    """Ids of a file in UTF-8 or marked UTF-16; its ending says the form unless given.
 
-    Raises `BadRequest` for what cannot be read or is not of that form.
+    `-` is standard input. Raises `BadRequest` for what cannot be read or is not of that form.
     """
     source = "standard input" if str(path) == "-" else str(path)
     chosen = form or _BY_SUFFIX.get(path.suffix.lower(), Form.TEXT)
@@ -165,10 +165,14 @@ def _content(path: Path, source: str) -> bytes:
 
 def _decoded(content: bytes, source: str) -> str:
     if content.startswith(_MARKS):
-        raise BadRequest(
-            f"{source} is in UTF-16, not UTF-8.",
-            "saving it as UTF-8: `iconv -f UTF-16 -t UTF-8 OLD > NEW`.",
-        )
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].decode("utf-16", "ignore").count("\n") + 1
+            raise BadRequest(
+                f"{source}, line {line}: the file begins as UTF-16, and this is none.",
+                "saving it again, as UTF-8.",
+            ) from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
