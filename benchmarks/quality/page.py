@@ -36,9 +36,9 @@ retraining on random erasures.
 HOW = """## How to read the tables
 
 Headings lead to the [glossary](glossary.md), and [Concepts](concepts.md) explains R and G with an
-example. Here ± is half a 95 % interval over networks and seeds. Most of these runs shared two
-cores with each other, up to six at a time: seconds are rough, within a table too. Examples
-passed, in the JSON, are exact. Made by `make results` from the JSON in
+example. Here ± is half a 95 % interval over trained networks, unless a section says otherwise. Most
+of these runs shared two cores with each other, up to six at a time: seconds are rough, within a
+table too. Examples passed, in the JSON, are exact. Made by `make results` from the JSON in
 `benchmarks/quality/results`, each the outcome of one `curenu bench` or of the script that its
 section names. [Run a benchmark](bench.md) says what is compared with what.
 """

@@ -1,17 +1,20 @@
-"""From cells to rows: means over trained networks and seeds, with their spread."""
+"""From cells to rows: means over trained networks, with their spread over networks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from curenu.report import Figure, Model
+from curenu.report import ORACLE, Figure, Model
 
-__all__ = ["Line", "lines_of"]
+__all__ = ["Line", "lines_of", "over_networks"]
+
+Values = dict[str, dict[int, list[float]]]
+"""By figure and network: what each seed found."""
 
 
 @dataclass(frozen=True)
@@ -32,59 +35,82 @@ class Line:
 
 
 def lines_of(results: dict[str, Any]) -> list[Line]:
-    """One line an erasure and method, in the order of the cells."""
-    keys = dict.fromkeys((cell["erasure"], cell["method"]) for cell in results["cells"])
+    """One line an erasure and method, in the order of the cells.
+
+    All rows of an erasure are over the same trained networks in each figure: one on which any
+    method failed is left out of all. A method without a single result leaves nothing out.
+    """
     lines = []
-    for erasure, method in keys:
-        own = [c for c in results["cells"] if (c["erasure"], c["method"]) == (erasure, method)]
-        good = [cell for cell in own if "failed" not in cell]
-        ensembles = [
-            e for e in results["ensembles"] if (e["erasure"], e["method"]) == (erasure, method)
-        ]
-        found = _figures(good)
-        for entry in ensembles:
-            found |= {f["name"]: _audited(f) for f in entry["findings"]}
-        lines.append(
-            Line(
-                erasure,
-                method,
-                found,
-                tuple(cell["failed"] for cell in own if "failed" in cell),
-                own[0]["arguments"],
-            )
-        )
+    for erasure in dict.fromkeys(cell["erasure"] for cell in results["cells"]):
+        own = [cell for cell in results["cells"] if cell["erasure"] == erasure]
+        good = {
+            method: [c for c in own if c["method"] == method and "failed" not in c]
+            for method in dict.fromkeys(cell["method"] for cell in own)
+        }
+        measured = {method: _measured(cells) for method, cells in good.items()}
+        shared = _shared(measured)
+        for method, values in measured.items():
+            all_ = [cell for cell in own if cell["method"] == method]
+            found = _figures(values, good[method], None if method == ORACLE else shared)
+            for entry in results["ensembles"]:
+                if (entry["erasure"], entry["method"]) == (erasure, method):
+                    found |= {f["name"]: _audited(f) for f in entry["findings"]}
+            failed = tuple(cell["failed"] for cell in all_ if "failed" in cell)
+            lines.append(Line(erasure, method, found, failed, all_[0]["arguments"]))
     return lines
 
 
-def figure_of(values: Sequence[float]) -> Figure:
-    """The mean of `values` and its interval over them."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Figure(mean, None, len(values))
-    error = float(stats.sem(values))
-    half = error * float(stats.t.ppf(0.975, len(values) - 1))
-    return Figure(mean, (mean - half, mean + half), len(values))
+def over_networks(values: Mapping[int, Iterable[float]]) -> Figure:
+    """The mean over networks and its 95 % interval (Student) over networks.
+
+    `values` are those of the seeds of each network, which are averaged first: seeds on one
+    network are no further networks. Of one network there is no interval.
+    """
+    means = [float(np.mean(list(seeds))) for seeds in values.values()]
+    mean = float(np.mean(means))
+    if len(means) < 2:
+        return Figure(mean, None, len(means))
+    half = float(stats.sem(means)) * float(stats.t.ppf(0.975, len(means) - 1))
+    return Figure(mean, (mean - half, mean + half), len(means))
 
 
-def _figures(cells: list[dict[str, Any]]) -> dict[str, Figure]:
-    named: dict[str, list[Any]] = {}
+def _network(cell: Mapping[str, Any]) -> int:
+    """The network that a cell is about: every oracle is one of its own."""
+    return cell["seed"] if cell["method"] == ORACLE else cell["trained"]
+
+
+def _measured(cells: Iterable[dict[str, Any]]) -> Values:
+    found: Values = {}
     for cell in cells:
-        for finding in cell["findings"]:
-            named.setdefault(finding["name"], []).append(finding)
-    found = {
-        name: _audited(group[0])
-        if len(group) == 1
-        else figure_of([float(finding["value"]) for finding in group])
-        for name, group in named.items()
-    }
-    for key in ("ratio", "examples ratio", "update_norm"):
-        values = [cell[key] for cell in cells if key in cell]
-        if values:
-            found[key] = figure_of([float(value) for value in values])
-    for key in ("hvps", "seconds"):
-        values = [cell["cost"][key] for cell in cells if "cost" in cell]
-        if values:
-            found[key] = figure_of([float(value) for value in values])
+        values = {finding["name"]: finding["value"] for finding in cell["findings"]}
+        values |= {
+            key: cell[key] for key in ("ratio", "examples ratio", "update_norm") if key in cell
+        }
+        values |= {key: cell["cost"][key] for key in ("hvps", "seconds") if "cost" in cell}
+        for name, value in values.items():
+            found.setdefault(name, {}).setdefault(_network(cell), []).append(float(value))
+    return found
+
+
+def _shared(measured: Mapping[str, Values]) -> dict[str, set[int]]:
+    """By figure, the networks that every row with that figure has."""
+    shared: dict[str, set[int]] = {}
+    for method, values in measured.items():
+        for name, networks in values.items() if method != ORACLE else ():
+            shared[name] = shared.get(name, set(networks)) & set(networks)
+    return shared
+
+
+def _figures(
+    values: Values, cells: list[dict[str, Any]], shared: Mapping[str, set[int]] | None
+) -> dict[str, Figure]:
+    alone = cells[0]["findings"] if len(cells) == 1 else []
+    audits = {f["name"]: _audited(f) for f in alone}  # their own intervals, over examples
+    found = {}
+    for name, networks in values.items():
+        kept = {n: seeds for n, seeds in networks.items() if shared is None or n in shared[name]}
+        if kept:
+            found[name] = audits.get(name) or over_networks(kept)
     return found
 
 

@@ -29,6 +29,17 @@ class Figure:
         return self.interval or (self.mean, self.mean)
 
     @property
+    def prediction(self) -> tuple[float, float] | None:
+        """Where one further network falls in 95 %: mean ± t·s·√(1 + 1/n); None of one network.
+
+        The interval of the mean, mean ± t·s/√n, is √(n + 1) times narrower.
+        """
+        if self.interval is None or self.count < 2:
+            return None
+        half = self.half * math.sqrt(self.count + 1)
+        return self.mean - half, self.mean + half
+
+    @property
     def half(self) -> float:
         """Half of the interval's length."""
         low, high = self.ends

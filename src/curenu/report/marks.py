@@ -13,9 +13,13 @@ __all__ = ["LEGEND", "Shown", "marked"]
 
 LEGEND = (
     "Bold: nearest to the oracle in its column, of all methods. "
-    "●: inside the oracle row's own interval, where doing nothing is not. "
-    "▾: further from the oracle than doing nothing, by more than both intervals."
+    "●: where one further oracle would fall in 95 %, which doing nothing does not. "
+    "▾: further from the oracle than doing nothing, by more than both intervals. "
+    "R below 1 counts as 1. Of a single network nothing is marked ● or ▾."
 )
+
+_RATIOS = ("Rf", "Rr", "Rt", "Df", "Dr", "Dt")
+"""At or below 1 these are as near as two retrainings are: no value below is worse."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def _judged(models: Sequence[Model], column: Column, text: Text) -> list[Shown]:
     texts = [text(figures[model.name], column) for model in models]
     if not column.judged or oracle is None:
         return [Shown(text) for text in texts]
-    away = {name: abs(f.mean - oracle.mean) for name, f in figures.items() if f is not None}
+    away = {name: _away(f, oracle, column.figure) for name, f in figures.items() if f is not None}
     rivals = {name: gap for name, gap in away.items() if name not in (ORACLE, NOTHING)}
     nearest = min(rivals.values(), default=0.0)
     alone = len(rivals) > 1 and list(rivals.values()).count(nearest) == 1
@@ -52,16 +56,26 @@ def _judged(models: Sequence[Model], column: Column, text: Text) -> list[Shown]:
         if figure is None or model.reference:
             shown.append(Shown(written))
             continue
-        mark = _mark(figure, oracle, nothing)
+        mark = _mark(figure, oracle, nothing, column.figure)
         shown.append(Shown(written, alone and rivals[model.name] == nearest, mark))
     return shown
 
 
-def _mark(figure: Figure, oracle: Figure, nothing: Figure | None) -> str:
-    low, high = oracle.ends
-    if nothing is None or low <= nothing.mean <= high:
+def _value(figure: Figure, name: str) -> float:
+    return max(figure.mean, 1.0) if name in _RATIOS else figure.mean
+
+
+def _away(figure: Figure, oracle: Figure, name: str) -> float:
+    return abs(_value(figure, name) - _value(oracle, name))
+
+
+def _mark(figure: Figure, oracle: Figure, nothing: Figure | None, name: str) -> str:
+    if nothing is None or oracle.prediction is None or min(figure.count, nothing.count) < 2:
+        return ""
+    low, high = oracle.prediction
+    if low <= _value(nothing, name) <= high:
         return ""  # a column in which doing nothing passes for an oracle tells nothing
-    if low <= figure.mean <= high:
+    if low <= _value(figure, name) <= high:
         return "●"
-    worse = abs(figure.mean - oracle.mean) - abs(nothing.mean - oracle.mean)
+    worse = _away(figure, oracle, name) - _away(nothing, oracle, name)
     return "▾" if worse > figure.half + nothing.half else ""
