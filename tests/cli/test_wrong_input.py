@@ -212,6 +212,8 @@ OTHERS: list[tuple[str, str, str]] = [
     ("train own.py:people run", "already holds a run", "another folder"),
     ("train own.py:people folder", "folder", "empty folder"),
     ("train own.py:people ids.txt", "ids.txt", "another folder"),
+    ("train own.py:people ids.txt/run", "ids.txt is a file", "another folder"),
+    ("migrate folder", "no run folder of format 1", "a folder that an earlier version made"),
     ("unlern run", "unlern", "unlearn"),
     ("log ids.txt", "ids.txt", "curenu train"),
 ]

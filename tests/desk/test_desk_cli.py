@@ -65,7 +65,9 @@ def test_commands_from_init_to_verify(tmp_path: Path, trained: Path) -> None:
     said(here, "register", "people", trained, "--policy", policy, "--recipient", "serving")
     name = str(uuid.uuid4())
     words = ["--model", "people", "--identity", CANARY, "--by", "anna", "--request", name]
-    ids = [word for number in range(1, 5) for word in ("--ids", f"canary-{number}")]
+    listed = tmp_path / "ids.csv"
+    listed.write_text("canary-3\r\ncanary-4\r\n", encoding="utf-16")
+    ids = ["--ids", "canary-1", "--ids", "canary-2", "--ids-file", listed]
     taken = json.loads(said(here, "intake", *words, *ids, "--json"))
     assert taken == {"request": name, "status": "pending"}
     assert "another person" in said(here, "approve", name, "--by", "anna", code=2)

@@ -77,7 +77,9 @@ def intake(
     identity: Annotated[str, typer.Option(help="Whom it is about; kept encrypted.")],
     by: ByOption,
     ids: Annotated[list[str] | None, typer.Option("--ids", help="An example's id.")] = None,
-    ids_file: Annotated[Path | None, typer.Option(help="One id a line.")] = None,
+    ids_file: Annotated[
+        Path | None, typer.Option(help="One id a line; or .csv of one column, .json, .jsonl.")
+    ] = None,
     request: Annotated[
         str | None, typer.Option(help="A UUIDv4 of the sender; a new one without it.")
     ] = None,
@@ -92,10 +94,12 @@ def intake(
     here = opened_desk(desk)
     import uuid
 
+    from curenu.cli.ids import asked_in_file
     from curenu.desk.requests import intake as take_in
 
     name = request or str(uuid.uuid4())
-    wanted = [*(ids or ()), *(_lines(ids_file) if ids_file else ())]
+    in_file = asked_in_file(ids_file, None, None).entries.words if ids_file else ()
+    wanted = [*(ids or ()), *in_file]
     status = take_in(
         here, name, identity=identity, ids=wanted, models=models, by=by, regime=regime
     )  # fmt: skip
@@ -144,10 +148,3 @@ def show(
     )
     for target in told["targets"]:
         say(f"{target['model']}: {target['state']}")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text().splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"Cannot read {path}: {error}.", "a file of one id a line.") from None

@@ -28,6 +28,7 @@ def verify(
     Example: curenu verify run --head "$(cat head-of-the-last-release)"
     """
     from curenu.runs.folder_store import FolderStore
+    from curenu.runs.ledger import NO_RECORD
     from curenu.runs.verify import verify as faults_of
 
     if head is not None and (len(head) != 64 or set(head) - set("0123456789abcdef")):
@@ -45,6 +46,7 @@ def verify(
                     "Without a head that was kept elsewhere (--head) records that were cut off "
                     "or a ledger written anew are not seen."
                 )
-        say(f"Record {found.number}, head {found.hash}")
+        if found != NO_RECORD:
+            say(f"Record {found.number}, head {found.hash}")
     if faults:
         raise typer.Exit(BROKEN)

@@ -56,8 +56,9 @@ class FolderStore:
 
     def check_free(self) -> None:
         """Raise `RunBroken` if the folder holds anything but leftovers of a killed creation."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise RunBroken(f"{self.folder} is a file.", "another folder name.")
+        for place in (self.folder, *self.folder.parents):
+            if place.is_file():
+                raise RunBroken(f"{place} is a file.", "another folder name.")
         held = set(os.listdir(self.folder)) if self.folder.exists() else set()
         if NAME in held and self._head() != NO_RECORD:
             raise RunBroken(

@@ -73,7 +73,12 @@ def _read(place: Path) -> tuple[RunDescription, list[dict[str, Any]]]:
         description = RunDescription.model_validate(
             content | {"format": FORMAT, "fingerprint": _UNKNOWN}
         )
-    except (OSError, ValueError, ValidationError) as error:
+    except OSError as error:
+        raise RunBroken(
+            f"{place} is no run folder of format 1: {error.filename}: {error.strerror}.",
+            "a folder that an earlier version made.",
+        ) from error
+    except (ValueError, ValidationError) as error:
         raise RunBroken(f"{place} is no run folder of format 1: {error}.", RESTORE) from error
     current = description.start
     for number, request in enumerate(requests, start=1):
