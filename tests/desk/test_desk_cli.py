@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import uuid
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from curenu.cli import app, desk_options
@@ -18,6 +20,7 @@ from curenu.desk.home import Desk
 from curenu.desk.policy import Bar
 from tests.desk.desks import CANARY, policy_for
 
+ROOT = Path(__file__).parents[2]
 RUNNER = CliRunner()
 
 
@@ -116,3 +119,12 @@ def test_the_worker_runs_what_is_due_and_keeps_no_name(tmp_path: Path, trained: 
     assert "rejected" in done.stdout or "awaiting_release" in done.stdout
     assert b"canary" not in b"".join(p.read_bytes() for p in here.rglob("*") if p.is_file())
     assert "canary" not in done.stdout + done.stderr
+
+
+def test_the_pages_name_commands_that_there_are() -> None:
+    commands: Any = get_command(app)
+    there = set(commands.commands["desk"].commands)
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    text = "\n".join(page.read_text() for page in pages)
+    named = set(re.findall(r"`curenu desk ([a-z]+)", text))
+    assert {"init", "release"} <= named <= there
