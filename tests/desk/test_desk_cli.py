@@ -126,5 +126,5 @@ def test_the_pages_name_commands_that_there_are() -> None:
     there = set(commands.commands["desk"].commands)
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     text = "\n".join(page.read_text() for page in pages)
-    named = set(re.findall(r"`curenu desk ([a-z]+)", text))
-    assert {"init", "release"} <= named <= there
+    named = set(re.findall(r"(?:`|\$ )curenu desk ([a-z]+)", text))
+    assert {"check", "deny"} <= named <= there
