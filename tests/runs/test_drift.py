@@ -117,7 +117,7 @@ def session(trained: Session, tmp_path_factory: pytest.TempPathFactory) -> Sessi
 
 
 def chain(session: Session) -> Chain:
-    return chain_of(session, session.model)
+    return chain_of(session, session.model, session.training)
 
 
 def test_path_and_distance_are_those_of_the_weights(session: Session) -> None:

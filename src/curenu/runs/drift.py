@@ -85,7 +85,11 @@ class Chain:
 
 
 def chain_of(
-    run: Run, model: nn.Module, since: Since | None = None, going: Collection[int] = ()
+    run: Run,
+    model: nn.Module,
+    training: TrainingTime,
+    since: Since | None = None,
+    going: Collection[int] = (),
 ) -> Chain:
     """The requests since the last training on `run`, which led to `model`.
 
@@ -110,7 +114,7 @@ def chain_of(
         retained=[p for p in range(run.description.examples) if p not in gone],
         retraining=run.retraining,
         seed=run.description.seed,
-        training=run.training,
+        training=training,
         known=known,
     )
 

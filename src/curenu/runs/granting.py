@@ -207,7 +207,7 @@ def _drift(
     since = run.ledger.since.plus(content)
     due = check_drift and since.requests % check_drift == 0
     return measure(
-        chain_of(run, model, since, asked.positions),
+        chain_of(run, model, asked.problem.training, since, asked.positions),
         anchored=asked.anchored,
         once=asked.method if due else None,
     )

@@ -28,6 +28,8 @@ def still_kept(store: RunStore, passed: Sequence[Passed]) -> tuple[Checkpoint, .
 
     A part of a training's course would stand for all of it.
     """
+    if not passed:
+        return ()
     held = {one.name for one in store.holdings() if one.kind == "weights" and not one.disposed}
     if any(one.weights not in held for one in passed):
         return ()

@@ -252,7 +252,7 @@ class Session(Run):
         if not self.ledger.since.requests:
             raise BadRequest("Nothing was erased since the model was trained.", "a request first.")
         chosen = resolve_method(method)
-        chain = chain_of(self, self.model)
+        chain = chain_of(self, self.model, self.training)
         return measure(
             chain,
             anchored=chain.known and chosen.plan(chain.at_once).anchored,
