@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from curenu.errors import BadRequest
 
-__all__ = ["fit_arguments", "plain_part", "split_settings", "suggestion"]
+__all__ = ["fit_arguments", "hints_of", "plain_part", "split_settings", "suggestion"]
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 _PLAIN = (bool, int, float, str, types.NoneType)
@@ -51,6 +51,14 @@ def plain_part(hint: Any) -> Any:
         parts = [part for part in map(plain_part, get_args(hint)) if part is not None]
         return Union[tuple(parts)] if parts else None  # noqa: UP007
     return hint if hint in _PLAIN or get_origin(hint) is Literal else None
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The types that a user's function says of its arguments, by name."""
+    try:
+        return get_type_hints(function)
+    except NameError:  # of names that only a type checker sees
+        return {}
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

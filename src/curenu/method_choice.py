@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, fields
 from inspect import signature
 from typing import Any, get_type_hints
 
-from curenu.arguments import fit_arguments, plain_part, suggestion
+from curenu.arguments import fit_arguments, hints_of, plain_part, suggestion
 from curenu.erasure import Method
 from curenu.errors import BadRequest
 from curenu.methods import METHODS, PlainCallable
@@ -46,6 +46,12 @@ def _own(name: str, arguments: Mapping[str, Any]) -> PlainCallable:
     """A user's function with the arguments of `PlainCallable`, and with its own by name."""
     function = function_of(name)
     ours, theirs = settable(PlainCallable), _keywords(function)
+    both = sorted(arguments.keys() & ours.keys() & theirs.keys())
+    if both:
+        raise BadRequest(
+            f"{name} has an argument {both[0]!r} of its own, which the loaders have too.",
+            "another name for it in the function.",
+        )
     chosen = fit_arguments(name, arguments, theirs | ours)
     own = {key: value for key, value in chosen.items() if key not in ours}
     return PlainCallable(
@@ -55,14 +61,10 @@ def _own(name: str, arguments: Mapping[str, Any]) -> PlainCallable:
 
 def _keywords(function: Callable[..., Any]) -> dict[str, Any]:
     """Names and types of what a function takes after its four; the type of a default if none."""
-    try:
-        hints = get_type_hints(function)
-    except NameError:  # of names that only a type checker sees
-        hints = {}
-    found: dict[str, Any] = {}
+    hints, found = hints_of(function), {}
     for parameter in list(signature(function).parameters.values())[4:]:
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            known = parameter.default not in (parameter.empty, None)
+            known = parameter.default is not parameter.empty and parameter.default is not None
             told = type(parameter.default) if known else Any
             found[parameter.name] = hints.get(parameter.name, told)
     return found

@@ -246,6 +246,10 @@ def test_arguments_of_the_function_are_set_tuned_and_on_record(tmp_path: Path) -
     assert [getattr(method, "arguments", None) for method in tried] == [
         {"rate": rate, "steps": steps} for rate in (0.1, 0.2) for steps in (1, 3)
     ]
+    clash = OWN.replace("mode=None", "batch_size=3, mode=None")
+    (tmp_path / "clash.py").write_text(clash)
+    with pytest.raises(BadRequest, match="'batch_size' of its own"):
+        build_method(f"{tmp_path / 'clash.py'}:unlearning", ["batch_size=7"])
     for setting, why in (("rates=1", "'rate'"), ("steps=half", "a whole number"), ("net=1", "net")):
         with pytest.raises(BadRequest, match=why):
             build_method(name, [setting])

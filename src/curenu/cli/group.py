@@ -132,11 +132,11 @@ def _told(error: Exception, *, as_json: bool) -> int:
 
 def _interrupted(kept: str, *, as_json: bool) -> None:
     """One line, or with `--json` one object."""
+    problem = f"interrupted; {kept}" if kept else "interrupted"
     if as_json:
-        problem = f"interrupted; {kept}" if kept else "interrupted"
         _print_error("Interrupted", problem, "the same command again.", INTERRUPTED, as_json)
     else:
-        note(f"interrupted; {kept}" if kept else "interrupted")
+        note(problem)
 
 
 def _print_error(kind: str, problem: str, remedy: str, code: int, as_json: bool) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Any
 
-from curenu.arguments import fit_arguments, suggestion
+from curenu.arguments import fit_arguments, hints_of, suggestion
 from curenu.errors import BadRequest
 from curenu.tasks.adult import adult
 from curenu.tasks.cifar10 import cifar10
@@ -103,10 +103,7 @@ def _missing(make: Callable[..., Task], given: Mapping[str, Any]) -> list[str]:
 def _types(make: Callable[..., Task], options: Mapping[str, Any]) -> dict[str, Any]:
     """The types of a function's arguments, `Any` where none is said."""
     parameters = inspect.signature(make).parameters
-    try:
-        hints = get_type_hints(make)
-    except NameError:  # a user's, of names that only a type checker sees
-        hints = {}
+    hints = hints_of(make)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     names = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     return {name: hints.get(name, Any) for name in [*names, *(options if open_ended else ())]}
