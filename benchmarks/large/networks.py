@@ -203,7 +203,7 @@ CASES = {
         "TOFU, forget01 and other authors",
         _tofu,
         Scale(80, 8, 2, 16, 2, 64, network="smollm2"),
-        Scale(60, 4, 12, 8, 1, 96, network="tiny"),
+        Scale(160, 4, 6, 8, 1, 96, network="tiny"),
         micro_batch=4,
         share=1.0,
         options=_TOFU,
