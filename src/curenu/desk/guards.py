@@ -1,16 +1,20 @@
 """Triggers that make the database itself refuse what the state machines do not allow.
 
 They are written from `curenu.desk.states`, so that a statement of SQL from outside meets the same
-rules as the command line.
+rules as the command line. The steps of the schema hold them frozen; what is here says what they
+must come to, and `unguarded` compares a database with it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+
+from sqlalchemy import Connection
 
 from curenu.desk.states import BATCH, REQUEST, TARGET
 
-__all__ = ["statements"]
+__all__ = ["statements", "unguarded"]
 
 _HELD = (
     "EXISTS (SELECT 1 FROM hold h JOIN batch_request b ON b.request = h.request "
@@ -89,6 +93,37 @@ def statements(dialect: str) -> list[str]:
             name = f"{table}_stays_{event.lower()}"
             made += _guard(dialect, name, table, event, "1 = 1", f"rows of {table} stay")
     return made
+
+
+def unguarded(connection: Connection) -> list[str]:
+    """Names of the triggers that the database lacks, or has in other words or switched off."""
+    dialect = connection.dialect.name
+    wanted = statements(dialect)
+    if dialect == "sqlite":
+        made = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE type = 'trigger'")
+        there = set(made.scalars())
+        return [_name(one) for one in wanted if one not in there]
+    bodies = connection.exec_driver_sql("SELECT proname, prosrc FROM pg_proc")
+    known = {row.proname: row.prosrc for row in bodies}
+    on = connection.exec_driver_sql(
+        "SELECT t.tgname, p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
+        "WHERE t.tgenabled = 'O'"
+    )
+    live = {(row.tgname, row.proname) for row in on}
+    found = []
+    for one in wanted:
+        name = _name(one)
+        if one.startswith("CREATE FUNCTION"):
+            if known.get(f"{name}_guard") != one.split("$$")[1]:
+                found.append(name)
+        elif (name, f"{name}_guard") not in live:
+            found.append(name)
+    return sorted(set(found))
+
+
+def _name(statement: str) -> str:
+    """The name of the guard that a statement makes."""
+    return re.split(r"[ (]", statement, maxsplit=3)[2].removesuffix("_guard")
 
 
 def _legal(column: str, moves: Mapping[str, tuple[str, ...]]) -> str:

@@ -9,11 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from curenu.desk.allow_list import Attestation, ReleaseHead
+from curenu.desk.guards import unguarded
 from curenu.desk.home import Desk
 from curenu.desk.moving import request_row
 from curenu.desk.ready import entries, log_complaints
-from curenu.desk.states import ENDED, OPEN_DSR
+from curenu.desk.states import OPEN_DSR
 from curenu.desk.tables import (
+    HAS_ENDED,
+    IS_OPEN,
     artifact,
     batch,
     decision,
@@ -29,9 +32,11 @@ from curenu.runs.folder_store import FolderStore
 from curenu.runs.verify import verify
 
 __all__ = [
+    "MOST",
     "attestations",
     "batches",
     "complaints",
+    "due_query",
     "due_requests",
     "measures",
     "runnable",
@@ -39,16 +44,23 @@ __all__ = [
     "weights_of",
 ]
 
-_MOST = 500
+MOST = 500
 _SOON = timedelta(days=3)
 
 
 def due_requests(desk: Desk, *, ended: bool = True) -> list[Any]:
-    """Requests by their last day, those that have ended last."""
-    over = request.c.status.in_(sorted(ENDED))
-    chosen = sa.select(request).order_by(over, request.c.due, request.c.id).limit(_MOST)
+    """At most 500 requests by their last day, those that have ended last."""
+    found: list[Any] = []
     with desk.database.reading() as connection:
-        return list(connection.execute(chosen if ended else chosen.where(~over)).all())
+        for condition in (IS_OPEN, HAS_ENDED) if ended else (IS_OPEN,):
+            found += connection.execute(due_query(condition, MOST - len(found))).all()
+    return found
+
+
+def due_query(condition: str, most: int) -> sa.Select[Any]:
+    """At most `most` requests by their last day, of `IS_OPEN` or of `HAS_ENDED`."""
+    chosen = sa.select(request).where(sa.text(condition))
+    return chosen.order_by(request.c.due, request.c.id).limit(most)
 
 
 def story(desk: Desk, name: str) -> dict[str, Any]:
@@ -123,6 +135,9 @@ def weights_of(desk: Desk, digest: str) -> Path:
 def complaints(desk: Desk) -> list[str]:
     """A sentence for each fault of database, log, keys and weights, and for what is late."""
     found = log_complaints(desk)
+    with desk.database.reading() as connection:
+        found += [f"The database's guard {name} is missing or was changed: restore it."
+                  for name in unguarded(connection)]  # fmt: skip
     for part in ("vault", "keys"):
         try:
             getattr(desk, part)
