@@ -84,6 +84,12 @@ def statements(dialect: str) -> list[str]:
         ("decision_eyes", "decision", "INSERT",
          "NEW.kind = 'approve' AND EXISTS (SELECT 1 FROM request r WHERE r.id = NEW.request AND "
          'r.submitter = NEW."by")', "who submitted a request cannot approve it"),
+        ("artifact_stays_tainted", "artifact", "UPDATE",
+         "OLD.marking = 'contains_erased' AND NEW.marking <> OLD.marking",
+         "what saw erased examples is not clean again"),
+        ("artifact_stays_disposed", "artifact", "UPDATE",
+         "OLD.disposed IS NOT NULL AND (NEW.disposed IS NULL OR NEW.evidence <> OLD.evidence)",
+         "a disposal stays on record"),
     )  # fmt: skip
     for rule in rules:
         made += _guard(dialect, *rule)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from curenu.desk.allow_list import Attestation, ReleaseHead
+from curenu.desk.disposing import undestroyed
 from curenu.desk.guards import unguarded
 from curenu.desk.home import Desk
 from curenu.desk.moving import request_row
@@ -24,6 +25,7 @@ from curenu.desk.tables import (
     lease,
     model,
     model_version,
+    outbox,
     request,
     request_target,
 )
@@ -143,7 +145,19 @@ def complaints(desk: Desk) -> list[str]:
             getattr(desk, part)
         except CurenuError as error:
             found.append(str(error))
+    found += [
+        f"{path} is on record as disposed of and still there: `curenu desk dispose`."
+        for path in undestroyed(desk)
+    ]
     today = desk.now().date()
+    with desk.database.reading() as connection:
+        late = sa.select(sa.func.count()).select_from(request).where(sa.text(IS_OPEN))
+        urgent = connection.execute(late.where(request.c.due <= today + _SOON)).scalar_one()
+        unsent = outbox.c.sent.is_(None) & (outbox.c.made < desk.now() - _SOON)
+        untold = connection.execute(sa.select(outbox.c.version).where(unsent)).scalars().all()
+    found += [f"Not all who have {one} were told for days: `curenu desk notify`." for one in untold]
+    if urgent > MOST:
+        found.append(f"{urgent} requests are late or due soon; the first {MOST} follow.")
     for row in due_requests(desk, ended=False):
         if row.due < today:
             found.append(f"The request {row.id} is late: it was due on {row.due}.")

@@ -50,6 +50,14 @@ CREATE FUNCTION decision_eyes_guard() RETURNS trigger AS $$ BEGIN IF NEW.kind = 
 
 CREATE TRIGGER decision_eyes BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION decision_eyes_guard();
 
+CREATE FUNCTION artifact_stays_tainted_guard() RETURNS trigger AS $$ BEGIN IF OLD.marking = 'contains_erased' AND NEW.marking <> OLD.marking THEN RAISE EXCEPTION 'desk: what saw erased examples is not clean again' USING ERRCODE = '23514'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql;
+
+CREATE TRIGGER artifact_stays_tainted BEFORE UPDATE ON artifact FOR EACH ROW EXECUTE FUNCTION artifact_stays_tainted_guard();
+
+CREATE FUNCTION artifact_stays_disposed_guard() RETURNS trigger AS $$ BEGIN IF OLD.disposed IS NOT NULL AND (NEW.disposed IS NULL OR NEW.evidence <> OLD.evidence) THEN RAISE EXCEPTION 'desk: a disposal stays on record' USING ERRCODE = '23514'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql;
+
+CREATE TRIGGER artifact_stays_disposed BEFORE UPDATE ON artifact FOR EACH ROW EXECUTE FUNCTION artifact_stays_disposed_guard();
+
 CREATE FUNCTION log_stays_update_guard() RETURNS trigger AS $$ BEGIN IF 1 = 1 THEN RAISE EXCEPTION 'desk: rows of log stay' USING ERRCODE = '23514'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql;
 
 CREATE TRIGGER log_stays_update BEFORE UPDATE ON log FOR EACH ROW EXECUTE FUNCTION log_stays_update_guard();

@@ -24,6 +24,10 @@ CREATE TRIGGER batch_free BEFORE UPDATE ON batch WHEN NEW.status IN ('running', 
 
 CREATE TRIGGER decision_eyes BEFORE INSERT ON decision WHEN NEW.kind = 'approve' AND EXISTS (SELECT 1 FROM request r WHERE r.id = NEW.request AND r.submitter = NEW."by") BEGIN SELECT RAISE(ABORT, 'desk: who submitted a request cannot approve it'); END;
 
+CREATE TRIGGER artifact_stays_tainted BEFORE UPDATE ON artifact WHEN OLD.marking = 'contains_erased' AND NEW.marking <> OLD.marking BEGIN SELECT RAISE(ABORT, 'desk: what saw erased examples is not clean again'); END;
+
+CREATE TRIGGER artifact_stays_disposed BEFORE UPDATE ON artifact WHEN OLD.disposed IS NOT NULL AND (NEW.disposed IS NULL OR NEW.evidence <> OLD.evidence) BEGIN SELECT RAISE(ABORT, 'desk: a disposal stays on record'); END;
+
 CREATE TRIGGER log_stays_update BEFORE UPDATE ON log WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'desk: rows of log stay'); END;
 
 CREATE TRIGGER log_stays_delete BEFORE DELETE ON log WHEN 1 = 1 BEGIN SELECT RAISE(ABORT, 'desk: rows of log stay'); END;
