@@ -148,8 +148,12 @@ def test_keys_rotate_and_the_list_is_renewed_only_with_the_root_key(
     made: Made, tmp_path: Path
 ) -> None:
     first = made.told("key", "list")
-    made("key", "rotate", "statement", "--overlap", "0")
+    new = made.told("key", "rotate", "statement", "--overlap", "3")
     assert made.told("key", "renew")["number"] == first["number"] + 2
+    ends = {k["id"]: k["not_after"] for k in made.told("key", "list")["keys"]}
+    (old,) = [k for k in first["keys"] if k["use"] == "statement"]
+    assert ends[old["id"]] < old["not_after"]
+    assert ends[new["id"]] >= old["not_after"]
     assert "It holds" in made("verify", _report(made), "--root", made.root)
     away = tmp_path / "usb"
     away.mkdir()

@@ -35,6 +35,44 @@ _RELEASED = (
     "AND EXISTS (SELECT 1 FROM batch_request b WHERE b.request = NEW.id)"
 )
 
+_RULES = (
+    ("request_approved", "request", "UPDATE",
+     f"NEW.status = 'approved' AND OLD.status IN ('pending', 'on_hold') AND NOT {_OTHER}",
+     "who submitted a request cannot approve it"),
+    (
+        "request_held",
+        "request",
+        "UPDATE",
+        "OLD.status = 'on_hold' AND NEW.status NOT IN ('on_hold', 'denied') AND EXISTS "
+        "(SELECT 1 FROM hold h WHERE h.request = NEW.id AND h.lifted IS NULL)",
+        "a legal hold stands in the way",
+    ),
+    ("request_keeps", "request", "UPDATE",
+     "OLD.id <> NEW.id OR OLD.submitter <> NEW.submitter OR OLD.commitment <> NEW.commitment "
+     "OR OLD.received <> NEW.received",
+     "what was submitted does not change"),
+    ("request_complete", "request", "UPDATE",
+     "NEW.status IN ('released', 'complete') AND OLD.status <> NEW.status "
+     f"AND NOT ({_RELEASED})",
+     "its batch is not released"),
+    ("batch_passed", "batch", "UPDATE",
+     f"NEW.status = 'awaiting_release' AND OLD.status <> NEW.status AND NOT ({_PASSED})",
+     "the bar was not passed"),
+    ("batch_free", "batch", "UPDATE",
+     f"NEW.status IN ('running', 'released') AND OLD.status <> NEW.status AND {_HELD}",
+     "a legal hold stands in the way"),
+    ("decision_eyes", "decision", "INSERT",
+     "NEW.kind = 'approve' AND EXISTS (SELECT 1 FROM request r WHERE r.id = NEW.request AND "
+     'r.submitter = NEW."by")', "who submitted a request cannot approve it"),
+    ("artifact_stays_tainted", "artifact", "UPDATE",
+     "OLD.marking = 'contains_erased' AND NEW.marking <> OLD.marking",
+     "what saw erased examples is not clean again"),
+    ("artifact_stays_disposed", "artifact", "UPDATE",
+     "OLD.disposed IS NOT NULL AND (NEW.disposed IS NULL OR NEW.evidence <> OLD.evidence)",
+     "a disposal stays on record"),
+)  # fmt: skip
+"""Each a trigger: its name, table, event, what is forbidden, and what is said then."""
+
 
 def statements(dialect: str) -> list[str]:
     """What to execute once on a new database of "sqlite" or "postgresql"."""
@@ -55,43 +93,7 @@ def statements(dialect: str) -> list[str]:
             f"OLD.{column} <> NEW.{column} AND NOT ({_legal(column, moves)})",
             f"the {table} cannot move so",
         )  # fmt: skip
-    rules = (
-        ("request_approved", "request", "UPDATE",
-         f"NEW.status = 'approved' AND OLD.status IN ('pending', 'on_hold') AND NOT {_OTHER}",
-         "who submitted a request cannot approve it"),
-        (
-            "request_held",
-            "request",
-            "UPDATE",
-            "OLD.status = 'on_hold' AND NEW.status NOT IN ('on_hold', 'denied') AND EXISTS "
-            "(SELECT 1 FROM hold h WHERE h.request = NEW.id AND h.lifted IS NULL)",
-            "a legal hold stands in the way",
-        ),
-        ("request_keeps", "request", "UPDATE",
-         "OLD.id <> NEW.id OR OLD.submitter <> NEW.submitter OR OLD.commitment <> NEW.commitment "
-         "OR OLD.received <> NEW.received",
-         "what was submitted does not change"),
-        ("request_complete", "request", "UPDATE",
-         "NEW.status IN ('released', 'complete') AND OLD.status <> NEW.status "
-         f"AND NOT ({_RELEASED})",
-         "its batch is not released"),
-        ("batch_passed", "batch", "UPDATE",
-         f"NEW.status = 'awaiting_release' AND OLD.status <> NEW.status AND NOT ({_PASSED})",
-         "the bar was not passed"),
-        ("batch_free", "batch", "UPDATE",
-         f"NEW.status IN ('running', 'released') AND OLD.status <> NEW.status AND {_HELD}",
-         "a legal hold stands in the way"),
-        ("decision_eyes", "decision", "INSERT",
-         "NEW.kind = 'approve' AND EXISTS (SELECT 1 FROM request r WHERE r.id = NEW.request AND "
-         'r.submitter = NEW."by")', "who submitted a request cannot approve it"),
-        ("artifact_stays_tainted", "artifact", "UPDATE",
-         "OLD.marking = 'contains_erased' AND NEW.marking <> OLD.marking",
-         "what saw erased examples is not clean again"),
-        ("artifact_stays_disposed", "artifact", "UPDATE",
-         "OLD.disposed IS NOT NULL AND (NEW.disposed IS NULL OR NEW.evidence <> OLD.evidence)",
-         "a disposal stays on record"),
-    )  # fmt: skip
-    for rule in rules:
+    for rule in _RULES:
         made += _guard(dialect, *rule)
     for table in ("log", "checkpoint", "attestation", "decision", "evaluation", "request", "batch"):
         events = ("DELETE",) if table in ("request", "batch") else ("UPDATE", "DELETE")
