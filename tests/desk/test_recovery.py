@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import uuid
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from curenu.desk import queue, releasing, replaying
+from curenu.desk import looking, queue, releasing, replaying
 from curenu.desk.faults import KeyLost
 from curenu.desk.home import Desk
 from curenu.desk.looking import attestations, complaints
@@ -97,3 +97,28 @@ def test_a_restored_backup_is_not_ready_until_it_was_replayed(
         outcomes = connection.execute(sa.select(batch_request.c.outcome)).scalars().all()
     assert outcomes == ["erased", "erased"]
     desk.close()
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [(60, []), (80, ["key list"]), (355, ["key list", "(statement)", "(log)"])]
+)
+def test_keys_that_end_soon_are_named_in_time(desk: Desk, days: int, told: list[str]) -> None:
+    later = desk.clock() + timedelta(days=days)
+    desk.clock = lambda: later
+    found = complaints(desk)
+    assert len(found) == len(told)
+    assert all(word in said for word, said in zip(told, found, strict=True))
+    desk.keys.renew(later.replace(tzinfo=UTC))
+    assert not any("key list" in said for said in complaints(desk))
+
+
+def test_more_late_requests_than_are_named_are_counted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        sent(desk, number, received=desk.clock() - timedelta(days=60))
+    assert len(complaints(desk)) == 3
+    monkeypatch.setattr(looking, "MOST", 2)
+    found = complaints(desk)
+    assert found[0].startswith("3 requests are late or due soon; the first 2 follow")
+    assert len(found) == 3

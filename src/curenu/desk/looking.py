@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from curenu.desk.allow_list import Attestation, ReleaseHead
 from curenu.desk.disposing import undestroyed
+from curenu.desk.forms import written
 from curenu.desk.guards import unguarded
 from curenu.desk.home import Desk
 from curenu.desk.moving import request_row
@@ -48,6 +49,7 @@ __all__ = [
 
 MOST = 500
 _SOON = timedelta(days=3)
+_KEYS_SOON = timedelta(days=14)
 
 
 def due_requests(desk: Desk, *, ended: bool = True) -> list[Any]:
@@ -134,17 +136,38 @@ def weights_of(desk: Desk, digest: str) -> Path:
     return next(run.rglob(f"{digest}*"))
 
 
+def _key_complaints(desk: Desk) -> list[str]:
+    """What is wrong with the signing keys, or will be within two weeks."""
+    now = desk.now().replace(tzinfo=UTC)
+    later, found = now + _KEYS_SOON, []
+    try:
+        keys = desk.keys
+        known = keys.unverified_list()
+        if known.expires <= later:
+            ends = written(known.expires)
+            found.append(f"The key list holds until {ends}: `curenu desk key renew`.")
+        else:
+            keys.list(now)
+        for use in ("statement", "log"):
+            if not known.valid(use, later):
+                said = f"No key for this use ({use}) is valid in two weeks"
+                found.append(f"{said}: `curenu desk key rotate {use}`.")
+    except CurenuError as error:
+        found.append(str(error))
+    return found
+
+
 def complaints(desk: Desk) -> list[str]:
     """A sentence for each fault of database, log, keys and weights, and for what is late."""
     found = log_complaints(desk)
     with desk.database.reading() as connection:
         found += [f"The database's guard {name} is missing or was changed: restore it."
                   for name in unguarded(connection)]  # fmt: skip
-    for part in ("vault", "keys"):
-        try:
-            getattr(desk, part)
-        except CurenuError as error:
-            found.append(str(error))
+    try:
+        _ = desk.vault
+    except CurenuError as error:
+        found.append(str(error))
+    found += _key_complaints(desk)
     found += [
         f"{path} is on record as disposed of and still there: `curenu desk dispose`."
         for path in undestroyed(desk)
