@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from curenu.desk import looking, queue, releasing, replaying
-from curenu.desk.faults import KeyLost
+from curenu.desk.faults import KeyExpired, KeyLost
 from curenu.desk.home import Desk
 from curenu.desk.looking import attestations, complaints
 from curenu.desk.ready import log_complaints
@@ -20,6 +20,7 @@ from curenu.desk.refusals import (
     ClockSetBack,
     NotReady,
 )
+from curenu.desk.statement import verify_report
 from curenu.desk.tables import batch_request, log, request
 from tests.desk.desks import (
     approved,
@@ -122,3 +123,25 @@ def test_more_late_requests_than_are_named_are_counted(
     found = complaints(desk)
     assert found[0].startswith("3 requests are late or due soon; the first 2 follow")
     assert len(found) == 3
+
+
+def test_an_expired_key_list_stops_a_release_and_says_what_to_do(desk: Desk) -> None:
+    name = approved(desk, 1)
+    made = queue.seal(desk, "people")
+    run_here(desk, made)
+    later = desk.clock() + timedelta(days=91)
+    desk.clock = lambda: later
+    with pytest.raises(KeyExpired, match="curenu desk key renew"):
+        releasing.release(desk, made, "bea")
+    assert status_of(desk, name) == "measured"
+    desk.keys.renew(later.replace(tzinfo=UTC))
+    releasing.release(desk, made, "bea")
+    year = later + timedelta(days=300)
+    desk.clock = lambda: year
+    with pytest.raises(KeyExpired, match="held until"):
+        releasing.report(desk, made)
+    for use in ("statement", "log"):
+        desk.keys.rotate(use, year.replace(tzinfo=UTC), timedelta())
+    content = releasing.report(desk, made)  # its keys have expired: it is signed anew
+    verify_report(content, desk.keys.root, year.replace(tzinfo=UTC))
+    assert content != (desk.folder / "reports" / f"{made}.json").read_bytes()

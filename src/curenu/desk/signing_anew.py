@@ -19,12 +19,14 @@ __all__ = ["signed_today"]
 def signed_today(desk: Desk, envelope: dict[str, Any], index: int) -> dict[str, Any]:
     """The envelope of entry `index` if it holds now; the same statement signed anew if not.
 
-    Raises `NotReady` where the log is not what was exported: nothing of it is signed.
+    Raises `NotReady` where the log is not what was exported: nothing of it is signed. `KeyExpired`
+    where the key list is to be issued anew first.
     """
     now = desk.now().replace(tzinfo=UTC)
     keys = desk.keys
+    listed = keys.list(now)
     try:
-        verify(envelope, keys.list(now), now)
+        verify(envelope, listed, now)
         return envelope
     except (KeyExpired, KeyRevoked):
         require_ready(desk)
