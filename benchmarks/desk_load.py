@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
+from sqlalchemy import event
 
 from curenu.desk.home import Desk
 from curenu.desk.looking import attestations, due_requests, runnable
@@ -68,11 +68,11 @@ def statements(desk: Desk, work: Callable[[], Any]) -> int:
         if not given[2].startswith("BEGIN"):
             seen.append(given[2])
 
-    sa.event.listen(desk.database.engine, "before_cursor_execute", note)
+    event.listen(desk.database.engine, "before_cursor_execute", note)
     try:
         work()
     finally:
-        sa.event.remove(desk.database.engine, "before_cursor_execute", note)
+        event.remove(desk.database.engine, "before_cursor_execute", note)
     return len(seen)
 
 
