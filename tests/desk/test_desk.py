@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-import uuid
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 
-from curenu.desk import queue, releasing, replaying, requests
-from curenu.desk.faults import KeyLost
+from curenu.desk import queue, releasing, requests
 from curenu.desk.home import Desk
-from curenu.desk.looking import attestations, complaints, weights_of
+from curenu.desk.looking import attestations, weights_of
 from curenu.desk.ready import log_complaints
 from curenu.desk.refusals import (
     BarNotPassed,
-    ClockSetBack,
-    DatabaseNewer,
     IllegalMove,
     LeaseLost,
-    NotReady,
     OnHold,
-    OtherContent,
-    OwnRequest,
 )
 from curenu.desk.statement import verify_report
-from curenu.desk.tables import batch_request, log, request, vault
-from curenu.errors import BadRequest
 from curenu.runs.folder_store import FolderStore
 from tests.desk.desks import (
     CANARY,
     approved,
     execute,
     found_by,
-    put_under,
     run_here,
     sent,
     status_of,
@@ -80,29 +68,6 @@ def test_what_is_not_there_or_gone_already_needs_no_version(desk: Desk) -> None:
         queue.retrain(desk, two, "bea")
 
 
-def test_fifty_parallel_posts_of_one_id_are_one_request(desk: Desk) -> None:
-    name, failed = str(uuid.uuid4()), []
-
-    def post(ids: tuple[int, ...]) -> None:
-        try:
-            sent(desk, *ids, name=name)
-        except Exception as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=post, args=((1, 2),)) for _ in range(50)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert failed == []
-    with desk.database.reading() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(request)).scalar() == 1
-    with pytest.raises(OtherContent, match="another content"):
-        sent(desk, 1, 3, name=name)
-    with pytest.raises(OtherContent):
-        sent(desk, 1, 2, name=name, identity="somebody@example.org")
-
-
 def test_a_worker_frozen_past_its_lease_cannot_commit(desk: Desk) -> None:
     approved(desk, 3)
     made = queue.seal(desk, "people")
@@ -122,26 +87,6 @@ def test_a_worker_frozen_past_its_lease_cannot_commit(desk: Desk) -> None:
     with pytest.raises(LeaseLost):
         queue.commit(desk, frozen, result)
     assert sorted(versions(desk).values()) == ["candidate", "current"]
-
-
-@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)  # both, also when fast
-def test_who_submits_cannot_approve_and_sql_cannot_either(desk: Desk) -> None:
-    name = sent(desk, 1)
-    with pytest.raises(OwnRequest, match="another person"):
-        requests.approve(desk, name, "anna")
-    for statement, said in (
-        (f"UPDATE request SET status = 'approved' WHERE id = '{name}'", "cannot approve"),
-        (f"UPDATE request SET status = 'complete' WHERE id = '{name}'", "desk:"),
-        (f"UPDATE request SET status = 'batched' WHERE id = '{name}'", "cannot move"),
-        (f"UPDATE request SET submitter = 'bea' WHERE id = '{name}'", "does not change"),
-        (f"DELETE FROM request WHERE id = '{name}'", "stay"),
-        ("DELETE FROM decision", "stay"),
-        ("INSERT INTO decision (request, kind, \"by\", time) VALUES "
-         f"('{name}', 'approve', 'anna', '2026-01-01')", "cannot approve"),
-    ):  # fmt: skip
-        with pytest.raises(sa.exc.DBAPIError, match=said):
-            execute(desk, statement)
-    assert status_of(desk, name) == "pending"
 
 
 @pytest.mark.parametrize("way", ["bar", "hold", "no_gain"])
@@ -226,102 +171,6 @@ def test_a_failed_release_leaves_nothing_half_done(
     monkeypatch.undo()
     releasing.release(desk, made, "bea")
     assert status_of(desk, name) == "complete"
-
-
-def test_a_clock_set_back_is_refused(desk: Desk) -> None:
-    sent(desk, 1)
-    early = desk.clock() - timedelta(hours=1)
-    desk.clock = lambda: early
-    with pytest.raises(ClockSetBack, match="deadlines would be wrong"):
-        sent(desk, 2)
-
-
-def test_a_database_newer_than_the_code_is_refused(desk: Desk) -> None:
-    execute(desk, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(DatabaseNewer, match="9999"):
-        Desk.open(desk.folder)
-    with pytest.raises(DatabaseNewer):
-        desk.database.migrate()
-
-
-def test_a_lost_vault_key_is_named_and_nothing_is_taken_in(desk: Desk) -> None:
-    name = approved(desk, 3)
-    made = queue.seal(desk, "people")
-    (desk.folder / "vault.key").rename(desk.folder / "elsewhere")
-    with pytest.raises(KeyLost, match=r"vault\.key"):
-        sent(desk, 4)
-    with pytest.raises(KeyLost):
-        queue.take(desk, made, "w-here")
-    assert status_of(desk, name) == "batched"
-    assert any("vault.key" in said for said in complaints(desk))
-    with desk.database.reading() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(request)).scalar() == 1
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"name": "letter-17"}, "no UUID"),
-        ({"name": str(uuid.uuid1())}, "version 4"),
-        ({"identity": " "}, "identity is empty"),
-        ({"identity": "a" * 300}, "longer than 256"),
-        ({"identity": "a\x07"}, "printable"),
-        ({"models": ["other"]}, "no model 'other'"),
-        ({"models": []}, "No model is named"),
-        ({"regime": "mars"}, "no law"),
-        ({"by": "Anna B"}, "no short name"),
-        ({"received": datetime(2999, 1, 1)}, "to come"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_a_request_is_named_and_not_kept(
-    tmp_path: Path, trained: Path, changes: dict, said: str
-) -> None:
-    desk = Desk.create(tmp_path / "desk")
-    put_under(desk, trained)
-    with pytest.raises(BadRequest, match=said):
-        sent(desk, 1, **changes)
-    with pytest.raises(BadRequest, match="twice"):
-        sent(desk, 1, 1)
-    with pytest.raises(BadRequest, match="0 ids"):
-        sent(desk)
-    with desk.database.reading() as connection:
-        for table in (request, vault):
-            assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 0
-    desk.close()
-
-
-def test_a_restored_backup_is_not_ready_until_it_was_replayed(
-    tmp_path: Path, trained: Path
-) -> None:
-    desk = Desk.create(tmp_path / "desk")
-    put_under(desk, trained)
-    early = approved(desk, 1)
-    replaying.backup(desk, tmp_path / "backup.sqlite")
-    late = approved(desk, 2)
-    one = queue.seal(desk, "people")
-    run_here(desk, one)
-    digest = releasing.release(desk, one, "bea")
-    desk.close()
-    (tmp_path / "backup.sqlite").replace(desk.folder / "desk.sqlite")
-
-    desk = Desk.open(desk.folder)
-    assert digest not in versions(desk)
-    assert "cut off" in complaints(desk)[0]
-    with pytest.raises(NotReady, match="replay"):
-        queue.take(desk, str(uuid.uuid4()), "w-here")
-    (made,) = replaying.replay(desk)
-    assert replaying.replay(desk) == []
-    told, _ = attestations(desk)
-    assert {one.marking for one in told} == {"contains_erased"}
-    assert log_complaints(desk) == []
-    assert run_here(desk, made) == "awaiting_release"
-    assert releasing.release(desk, made, "bea") == digest  # the same run, erased again
-    assert (status_of(desk, early), status_of(desk, late)) == ("complete", "complete")
-    with desk.database.reading() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(log)).scalar() == 2
-        outcomes = connection.execute(sa.select(batch_request.c.outcome)).scalars().all()
-    assert outcomes == ["erased", "erased"]
-    desk.close()
 
 
 def test_canaries_are_nowhere_but_in_the_vault(desk: Desk) -> None:

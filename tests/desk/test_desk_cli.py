@@ -123,8 +123,11 @@ def test_the_worker_runs_what_is_due_and_keeps_no_name(tmp_path: Path, trained: 
 
 def test_the_pages_name_commands_that_there_are() -> None:
     commands: Any = get_command(app)
-    there = set(commands.commands["desk"].commands)
+    desk = commands.commands["desk"].commands
+    there = set(desk)
+    for group in ("log", "key"):
+        there |= {f"{group} {inner}" for inner in desk[group].commands}
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     text = "\n".join(page.read_text() for page in pages)
-    named = set(re.findall(r"(?:`|\$ )curenu desk ([a-z]+)", text))
+    named = set(re.findall(r"(?:`|\$ )curenu desk ((?:log |key )?[a-z]+)", text))
     assert {"check", "deny"} <= named <= there

@@ -7,22 +7,28 @@ from typing import Annotated
 
 import typer
 
-from curenu.cli.console import say, settle
-from curenu.cli.desk_options import ByOption, DeskOption, opened_desk
+from curenu.cli.desk_options import ByOption, DeskOption, JsonOption, answer, opened_desk
 
 __all__ = ["approve", "deny", "extend", "hold", "shred"]
 
 RequestArgument = Annotated[str, typer.Argument(help="The request's id.")]
 
 
-def approve(request: RequestArgument, by: ByOption, desk: DeskOption = Path("desk")) -> None:
-    """Approve a request; who submitted it cannot."""
+def approve(
+    request: RequestArgument,
+    by: ByOption,
+    desk: DeskOption = Path("desk"),
+    as_json: JsonOption = False,
+) -> None:
+    """Approve a request; who submitted it cannot.
+
+    Example: curenu desk approve REQUEST --by bea
+    """
     here = opened_desk(desk)
     from curenu.desk import requests
 
     requests.approve(here, request, by)
-    settle()
-    say(f"{request}: approved")
+    _decided(request, "approved", "approved", as_json)
 
 
 def deny(
@@ -33,24 +39,34 @@ def deny(
         str | None, typer.Option(help="The letter of GDPR Art. 17(3) on which it is kept.")
     ] = None,
     desk: DeskOption = Path("desk"),
+    as_json: JsonOption = False,
 ) -> None:
-    """Deny a request, for a reason."""
+    """Deny a request, for a reason.
+
+    Example: curenu desk deny REQUEST --by bea --reason no_match
+    """
     here = opened_desk(desk)
     from curenu.desk import requests
 
     requests.deny(here, request, by, reason, ground)
-    settle()
-    say(f"{request}: denied, {reason}")
+    _decided(request, "denied", f"denied, {reason}", as_json)
 
 
-def extend(request: RequestArgument, by: ByOption, desk: DeskOption = Path("desk")) -> None:
-    """Take the longer deadline; the person must be told before the first is over."""
+def extend(
+    request: RequestArgument,
+    by: ByOption,
+    desk: DeskOption = Path("desk"),
+    as_json: JsonOption = False,
+) -> None:
+    """Take the longer deadline; the person must be told before the first is over.
+
+    Example: curenu desk extend REQUEST --by bea
+    """
     here = opened_desk(desk)
     from curenu.desk import requests
 
     requests.extend(here, request, by)
-    settle()
-    say(f"{request}: extended; tell the person today, and why")
+    _decided(request, "extended", "extended; tell the person today, and why", as_json)
 
 
 def hold(
@@ -58,24 +74,39 @@ def hold(
     by: ByOption,
     lift: Annotated[bool, typer.Option("--lift", help="Lift what was placed.")] = False,
     desk: DeskOption = Path("desk"),
+    as_json: JsonOption = False,
 ) -> None:
-    """Stop a request, and the batch that it is in, also while that runs."""
+    """Stop a request, and the batch that it is in, also while that runs.
+
+    Example: curenu desk hold REQUEST --by carl
+    """
     here = opened_desk(desk)
     from curenu.desk import requests
 
     (requests.lift if lift else requests.place_hold)(here, request, by)
-    settle()
-    say(f"{request}: {'the hold is lifted' if lift else 'on hold'}")
+    _decided(
+        request, "lifted" if lift else "held", "the hold is lifted" if lift else "on hold", as_json
+    )
 
 
-def shred(request: RequestArgument, by: ByOption, desk: DeskOption = Path("desk")) -> None:
+def shred(
+    request: RequestArgument,
+    by: ByOption,
+    desk: DeskOption = Path("desk"),
+    as_json: JsonOption = False,
+) -> None:
     """Delete whom a request that has ended was about.
 
     Only once no backup from before the erasure is left: it could not be brought up again.
+
+    Example: curenu desk shred REQUEST --by bea
     """
     here = opened_desk(desk)
     from curenu.desk import requests
 
     requests.shred(here, request, by)
-    settle()
-    say(f"{request}: shredded")
+    _decided(request, "shredded", "shredded", as_json)
+
+
+def _decided(request: str, done: str, words: str, as_json: bool) -> None:
+    answer({"request": request, "done": done}, f"{request}: {words}", as_json=as_json)

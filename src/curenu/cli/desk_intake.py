@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
-from curenu.cli.console import note, print_json, say, say_table, settle
-from curenu.cli.desk_options import ByOption, DeskOption, JsonOption, needed, opened_desk, shown
+from curenu.cli.console import note, print_json, say, say_table
+from curenu.cli.desk_options import (
+    ByOption,
+    DeskOption,
+    JsonOption,
+    answer,
+    needed,
+    opened_desk,
+    shown,
+)
 from curenu.errors import BadRequest
 
 __all__ = ["init", "intake", "listed", "register", "show"]
@@ -22,6 +30,7 @@ def init(
     origin: Annotated[
         str, typer.Option(help="The name of the desk's log: a URL without https://.")
     ] = "desk.local/log",
+    as_json: JsonOption = False,
 ) -> None:
     """Make a desk: its database, its vault key and its signing keys.
 
@@ -31,8 +40,8 @@ def init(
     from curenu.desk.home import Desk
 
     made = Desk.create(desk, database, origin)
-    settle()
-    say(f"A desk in {desk}; its root key is {made.keys.root}.")
+    content = {"desk": str(desk), "root": made.keys.root}
+    answer(content, f"A desk in {desk}; its root key is {made.keys.root}.", as_json=as_json)
     note(f"keep away from this machine: {desk / 'vault.key'} and a copy of {desk / 'keys'}")
 
 
@@ -46,6 +55,7 @@ def register(
         list[str] | None, typer.Option("--recipient", help="Who has the weights; may be repeated.")
     ] = None,
     desk: DeskOption = Path("desk"),
+    as_json: JsonOption = False,
 ) -> None:
     """Put a trained model under the desk. A model of elsewhere enters by `curenu adopt` first.
 
@@ -68,8 +78,7 @@ def register(
             f"{policy}, {place}: {first['msg']}.", "the fields of docs/desk.md."
         ) from None
     digest = put(here, model, run, rules, recipients or ())
-    settle()
-    say(f"{model}: {digest}")
+    answer({"model": model, "weights": digest}, f"{model}: {digest}", as_json=as_json)
 
 
 def intake(
@@ -103,15 +112,14 @@ def intake(
     status = take_in(
         here, name, identity=identity, ids=wanted, models=models, by=by, regime=regime
     )  # fmt: skip
-    settle()
-    if as_json:
-        print_json({"request": name, "status": status})
-    else:
-        say(f"{name}: {status}")
+    answer({"request": name, "status": status}, f"{name}: {status}", as_json=as_json)
 
 
 def listed(desk: DeskOption = Path("desk"), as_json: JsonOption = False) -> None:
-    """Show requests, what is due first."""
+    """Show requests, what is due first.
+
+    Example: curenu desk list --json
+    """
     here = opened_desk(desk)
     from curenu.desk.looking import due_requests
 
@@ -132,7 +140,10 @@ def show(
     desk: DeskOption = Path("desk"),
     as_json: JsonOption = False,
 ) -> None:
-    """Show one request's story: status, decisions, and what became of it on each model."""
+    """Show one request's story: status, decisions, and what became of it on each model.
+
+    Example: curenu desk show REQUEST
+    """
     here = opened_desk(desk)
     from curenu.desk.looking import story
 

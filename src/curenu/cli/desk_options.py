@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from curenu.cli.console import print_json, say, settle
 from curenu.errors import MissingData
 
 if TYPE_CHECKING:
     from curenu.desk.home import Desk
 
-__all__ = ["ByOption", "DeskOption", "JsonOption", "needed", "opened_desk", "shown"]
+__all__ = ["ByOption", "DeskOption", "JsonOption", "answer", "needed", "opened_desk", "shown"]
 
 _PACKAGES = ("sqlalchemy", "alembic", "dbos", "cryptography", "securesystemslib", "holidays")
 
@@ -40,6 +41,16 @@ def opened_desk(folder: Path) -> Desk:
     from curenu.desk.home import Desk
 
     return Desk.open(folder)
+
+
+def answer(content: Any, *lines: str, as_json: bool) -> None:
+    """What a command that has done its work says: `content` with `--json`, else the lines."""
+    settle()
+    if as_json:
+        print_json(content)
+        return
+    for line in lines:
+        say(line)
 
 
 def shown(row: Any) -> dict[str, Any]:

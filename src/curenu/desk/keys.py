@@ -93,7 +93,16 @@ class Keys:
             ) from None
 
     def list(self, now: datetime) -> KeyList:
-        """The key list, verified by the root key at `now`; raises as `verify_key_list` does."""
+        """The key list, verified by the root key at `now`.
+
+        Raises `KeyExpired` where it is to be issued anew, otherwise as `verify_key_list` does.
+        """
+        ends = self.unverified_list().expires
+        if moment(now) >= ends:
+            raise KeyExpired(
+                f"The key list held until {written(ends)}.",
+                "`curenu desk key renew`, with the root key at hand.",
+            )
         return verify_key_list(self.envelope(), self.root, moment(now))
 
     def new(self, use: Use, now: datetime, life: timedelta = timedelta(days=365)) -> PublicKey:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from curenu.desk.allow_list import Attestation, ReleaseHead
+from curenu.desk.disposing import undestroyed
+from curenu.desk.forms import written
+from curenu.desk.guards import unguarded
 from curenu.desk.home import Desk
 from curenu.desk.moving import request_row
 from curenu.desk.ready import entries, log_complaints
-from curenu.desk.states import ENDED, OPEN_DSR
+from curenu.desk.states import OPEN_DSR
 from curenu.desk.tables import (
+    HAS_ENDED,
+    IS_OPEN,
     artifact,
     batch,
     decision,
@@ -21,6 +26,7 @@ from curenu.desk.tables import (
     lease,
     model,
     model_version,
+    outbox,
     request,
     request_target,
 )
@@ -29,9 +35,11 @@ from curenu.runs.folder_store import FolderStore
 from curenu.runs.verify import verify
 
 __all__ = [
+    "MOST",
     "attestations",
     "batches",
     "complaints",
+    "due_query",
     "due_requests",
     "measures",
     "runnable",
@@ -39,16 +47,24 @@ __all__ = [
     "weights_of",
 ]
 
-_MOST = 500
+MOST = 500
 _SOON = timedelta(days=3)
+_KEYS_SOON = timedelta(days=14)
 
 
 def due_requests(desk: Desk, *, ended: bool = True) -> list[Any]:
-    """Requests by their last day, those that have ended last."""
-    over = request.c.status.in_(sorted(ENDED))
-    chosen = sa.select(request).order_by(over, request.c.due, request.c.id).limit(_MOST)
+    """At most 500 requests by their last day, those that have ended last."""
+    found: list[Any] = []
     with desk.database.reading() as connection:
-        return list(connection.execute(chosen if ended else chosen.where(~over)).all())
+        for condition in (IS_OPEN, HAS_ENDED) if ended else (IS_OPEN,):
+            found += connection.execute(due_query(condition, MOST - len(found))).all()
+    return found
+
+
+def due_query(condition: str, most: int) -> sa.Select[Any]:
+    """At most `most` requests by their last day, of `IS_OPEN` or of `HAS_ENDED`."""
+    chosen = sa.select(request).where(sa.text(condition))
+    return chosen.order_by(request.c.due, request.c.id).limit(most)
 
 
 def story(desk: Desk, name: str) -> dict[str, Any]:
@@ -120,15 +136,51 @@ def weights_of(desk: Desk, digest: str) -> Path:
     return next(run.rglob(f"{digest}*"))
 
 
+def _key_complaints(desk: Desk) -> list[str]:
+    """What is wrong with the signing keys, or will be within two weeks."""
+    now = desk.now().replace(tzinfo=UTC)
+    later, found = now + _KEYS_SOON, []
+    try:
+        keys = desk.keys
+        known = keys.unverified_list()
+        if known.expires <= later:
+            ends = written(known.expires)
+            found.append(f"The key list holds until {ends}: `curenu desk key renew`.")
+        else:
+            keys.list(now)
+        for use in ("statement", "log"):
+            if not known.valid(use, later):
+                said = f"No key for this use ({use}) is valid in two weeks"
+                found.append(f"{said}: `curenu desk key rotate {use}`.")
+    except CurenuError as error:
+        found.append(str(error))
+    return found
+
+
 def complaints(desk: Desk) -> list[str]:
     """A sentence for each fault of database, log, keys and weights, and for what is late."""
     found = log_complaints(desk)
-    for part in ("vault", "keys"):
-        try:
-            getattr(desk, part)
-        except CurenuError as error:
-            found.append(str(error))
+    with desk.database.reading() as connection:
+        found += [f"The database's guard {name} is missing or was changed: restore it."
+                  for name in unguarded(connection)]  # fmt: skip
+    try:
+        _ = desk.vault
+    except CurenuError as error:
+        found.append(str(error))
+    found += _key_complaints(desk)
+    found += [
+        f"{path} is on record as disposed of and still there: `curenu desk dispose`."
+        for path in undestroyed(desk)
+    ]
     today = desk.now().date()
+    with desk.database.reading() as connection:
+        late = sa.select(sa.func.count()).select_from(request).where(sa.text(IS_OPEN))
+        urgent = connection.execute(late.where(request.c.due <= today + _SOON)).scalar_one()
+        unsent = outbox.c.sent.is_(None) & (outbox.c.made < desk.now() - _SOON)
+        untold = connection.execute(sa.select(outbox.c.version).where(unsent)).scalars().all()
+    found += [f"Not all who have {one} were told for days: `curenu desk notify`." for one in untold]
+    if urgent > MOST:
+        found.append(f"{urgent} requests are late or due soon; the first {MOST} follow.")
     for row in due_requests(desk, ended=False):
         if row.due < today:
             found.append(f"The request {row.id} is late: it was due on {row.due}.")

@@ -12,6 +12,7 @@ __all__ = [
     "IllegalMove",
     "LeaseLost",
     "NotReady",
+    "NotTold",
     "OnHold",
     "OtherContent",
     "OwnRequest",
@@ -50,6 +51,10 @@ class LeaseLost(RunMoved):
 
 class SolveFailed(CurenuError, RuntimeError):
     """The erasure ended without a result: look at its log, then try it again."""
+
+
+class NotTold(CurenuError, RuntimeError):
+    """Somebody who has old weights could not be told: try again."""
 
 
 class NotReady(RunBroken):

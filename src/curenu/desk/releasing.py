@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from curenu.desk.checkpoint import checkpoint as signed_head
+from curenu.desk.forms import written
 from curenu.desk.home import Desk, check_name
 from curenu.desk.journal import keep_for_replay
 from curenu.desk.log import Log
 from curenu.desk.moving import batch_row, decided, move_batch, settle
+from curenu.desk.notifying import post
 from curenu.desk.ready import require_ready
 from curenu.desk.refusals import BarNotPassed, IllegalMove, OnHold
+from curenu.desk.signing_anew import signed_today
 from curenu.desk.solving import RESULT
 from curenu.desk.statement import build, entry_of, report_file, sign, with_log
 from curenu.desk.tables import (
@@ -42,13 +46,16 @@ __all__ = ["publish", "reject", "release", "report"]
 _LIMITS = ("approximate", "other_copies", "recipients", "derived", "clock", "operator")
 
 
-def release(desk: Desk, name: str, by: str) -> str:
+def release(desk: Desk, name: str, by: str, recipients: Sequence[str] = ()) -> str:
     """Release what a batch came to; the digest of the weights that are to be served from now on.
 
+    `recipients` are those who get them, and are told when a later release makes them old.
     The same again is success. Raises `BarNotPassed` for a batch below its bar, `OnHold`,
     `IllegalMove` before it is measured, `RunBroken` where the weights are not as they were.
     """
     check_name(by, "person")
+    for one in recipients:
+        check_name(one, "recipient")
     require_ready(desk)
     now = desk.now()
     with desk.database.reading() as connection:
@@ -58,6 +65,8 @@ def release(desk: Desk, name: str, by: str) -> str:
         _check(row, version)
         with desk.database.transaction(now) as connection:
             _release(desk, connection, row, version, by, now)
+            for one in sorted(set(recipients)):
+                connection.execute(recipient.insert().values(version=version.digest, name=one))
     publish(desk)
     return version.digest
 
@@ -75,15 +84,19 @@ def reject(desk: Desk, name: str, by: str) -> None:
 
 
 def report(desk: Desk, name: str) -> bytes:
-    """The file of a released batch that is given away: its signed statement and the key list."""
+    """The file of a released batch that is given away: its signed statement and the key list.
+
+    Where the key that signed it has expired or was revoked, it is signed anew.
+    """
     publish(desk)
     with desk.database.reading() as connection:
         row = batch_row(connection, name)
-        chosen = sa.select(attestation.c.envelope).where(attestation.c.batch == name)
-        envelope = connection.execute(chosen).scalar()
-    if envelope is None:
+        chosen = sa.select(attestation).where(attestation.c.batch == name)
+        kept = connection.execute(chosen).one_or_none()
+    if kept is None:
         raise IllegalMove(f"The batch is {row.status}: there is no report.", "its release first.")
-    return report_file(json.loads(envelope), desk.keys.envelope())
+    envelope = signed_today(desk, json.loads(kept.envelope), kept.entry)
+    return report_file(envelope, desk.keys.envelope())
 
 
 def publish(desk: Desk) -> None:
@@ -133,6 +146,8 @@ def _release(
     size = len(_entries(connection))
     current = (model_version.c.model == row.model) & (model_version.c.state == "current")
     _mark(connection, current, "contains_erased", size + 1)
+    for digest in connection.execute(sa.select(model_version.c.digest).where(current)).scalars():
+        post(connection, digest, now)
     connection.execute(model_version.update().where(current).values(state="tainted"))
     mine = model_version.c.digest == version.digest
     connection.execute(model_version.update().where(mine).values(state="current"))
@@ -235,12 +250,17 @@ def _predicate(
 
 
 def _old_versions(connection: Connection, name: str) -> list[dict[str, Any]]:
-    old = (model_version.c.model == name) & (model_version.c.state == "tainted")
+    """What became of each older version, and of the copies that were given away."""
+    over = (model_version.c.model == name) & model_version.c.state.in_(("tainted", "disposed"))
+    chosen = sa.select(model_version.c.digest, model_version.c.state, artifact.c.disposed)
+    joined = chosen.join(artifact, artifact.c.digest == model_version.c.digest)
     told = []
-    for digest in connection.execute(sa.select(model_version.c.digest).where(old)).scalars():
-        given = connection.execute(sa.select(recipient).where(recipient.c.version == digest)).all()
+    for row in connection.execute(joined.where(over).order_by(model_version.c.made)).all():
+        mine = sa.select(recipient).where(recipient.c.version == row.digest)
+        given = connection.execute(mine).all()
+        gone = None if row.disposed is None else written(row.disposed)
         told.append(
-            {"sha256": digest, "state": "tainted", "recipients": len(given),
+            {"sha256": row.digest, "state": row.state, "disposed": gone, "recipients": len(given),
              "notified": sum(one.notified is not None for one in given),
              "acknowledged": sum(one.acknowledged is not None for one in given)}
         )  # fmt: skip

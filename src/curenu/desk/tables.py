@@ -24,15 +24,19 @@ from sqlalchemy import (
     text,
 )
 
-from curenu.desk.states import BATCH, BUSY, DENIALS, GROUNDS, REQUEST, TARGET
+from curenu.desk.states import BATCH, BUSY, DENIALS, ENDED, GROUNDS, REQUEST, TARGET
 
 __all__ = [
-    "artifact", "attestation", "batch", "batch_request", "checkpoint", "clock", "decision",
-    "evaluation", "hold", "lease", "log", "metadata", "model", "model_version", "outbox",
-    "principal", "recipient", "request", "request_target", "token", "vault",
+    "HAS_ENDED", "IS_OPEN", "artifact", "attestation", "batch", "batch_request", "checkpoint",
+    "clock", "decision", "evaluation", "hold", "lease", "log", "metadata", "model",
+    "model_version", "outbox", "principal", "recipient", "request", "request_target", "token",
+    "vault",
 ]  # fmt: skip
 
 metadata = MetaData()
+_ENDED_WORDS = ", ".join(f"'{word}'" for word in sorted(ENDED))
+HAS_ENDED = f"status IN ({_ENDED_WORDS})"
+IS_OPEN = f"status NOT IN ({_ENDED_WORDS})"
 _DIGEST, _NAME, _ID = String(64), String(63), String(36)
 
 
@@ -86,9 +90,13 @@ artifact = Table(
     Column("marking", String(15), nullable=False),
     Column("as_of", Integer, nullable=False),
     _time("disposed", optional=True),
+    Column("disposer", _NAME),
+    Column("evidence", _DIGEST),
+    CheckConstraint("disposed IS NULL OR evidence IS NOT NULL", name="a_disposal_has_evidence"),
     _one_of("marking", ("clean", "contains_erased", "unknown")),
 )  # fmt: skip
-"""`as_of` is the size of the log by which `marking` was found."""
+"""`as_of` is the size of the log by which `marking` was found; `evidence` is SHA-256 of the list of
+what a disposal destroyed."""
 
 recipient = Table(
     "recipient", metadata, _number(),
@@ -108,7 +116,7 @@ request = Table(
     Column("commitment", _DIGEST, nullable=False, unique=True),
     Column("count", Integer, nullable=False),
     _time("received"),
-    Column("due", Date, nullable=False, index=True),
+    Column("due", Date, nullable=False),
     Column("extended", Integer, nullable=False, server_default="0"),
     Column("reason", String(20)),
     Column("ground", String(1)),
@@ -118,7 +126,11 @@ request = Table(
     _one_of("reason", DENIALS),
     _one_of("ground", GROUNDS),
     CheckConstraint("status <> 'denied' OR reason IS NOT NULL", name="a_denial_has_a_reason"),
+    Index("open_by_due", "due", "id", sqlite_where=text(IS_OPEN), postgresql_where=text(IS_OPEN)),
+    Index("ended_by_due", "due", "id",
+          sqlite_where=text(HAS_ENDED), postgresql_where=text(HAS_ENDED)),
 )  # fmt: skip
+"""The two indexes answer what is due; a query uses them by the very words of their conditions."""
 
 request_target = Table(
     "request_target", metadata,
@@ -126,6 +138,7 @@ request_target = Table(
     Column("model", ForeignKey("model.name"), primary_key=True),
     Column("state", String(12), nullable=False),
     _one_of("state", TARGET),
+    Index("by_state", "model", "state"),
 )  # fmt: skip
 
 vault = Table(
