@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from curenu.report import ORACLE, Figure, Model
+from curenu.cost import GRADIENT
+from curenu.report import NOTHING, ORACLE, Figure, Model
 
-__all__ = ["Line", "lines_of", "over_networks"]
+__all__ = ["Line", "lines_of", "over_networks", "weighted_ratio"]
 
 Values = dict[str, dict[int, list[float]]]
 """By figure and network: what each seed found."""
@@ -74,6 +75,22 @@ def over_networks(values: Mapping[int, Iterable[float]]) -> Figure:
     return Figure(mean, (mean - half, mean + half), len(means))
 
 
+def weighted_ratio(cell: Mapping[str, Any]) -> float | None:
+    """Weighted examples of a cell's erasure over those of one retraining.
+
+    Cells that counted them before they named the ratio have it from their counts; None where
+    they were not counted.
+    """
+    if cell["method"] in (NOTHING, ORACLE):
+        return float(cell["method"] == ORACLE)
+    if cell.get("weighted ratio") is not None:
+        return float(cell["weighted ratio"])
+    cost = cell.get("cost", {})
+    if not (cost.get("weighted") and cost["examples"] and "examples ratio" in cell):
+        return None
+    return cost["weighted"] / (GRADIENT * cost["examples"] / cell["examples ratio"])
+
+
 def _network(cell: Mapping[str, Any]) -> int:
     """The network that a cell is about: every oracle is one of its own."""
     return cell["seed"] if cell["method"] == ORACLE else cell["trained"]
@@ -87,6 +104,9 @@ def _measured(cells: Iterable[dict[str, Any]]) -> Values:
             key: cell[key] for key in ("ratio", "examples ratio", "update_norm") if key in cell
         }
         values |= {key: cell["cost"][key] for key in ("hvps", "seconds") if "cost" in cell}
+        weighted = weighted_ratio(cell)
+        if weighted is not None:
+            values["weighted ratio"] = weighted
         for name, value in values.items():
             found.setdefault(name, {}).setdefault(_network(cell), []).append(float(value))
     return found
