@@ -19,7 +19,8 @@ from tests.docs.pages import DOCS
 
 PAGES = (
     "", "install/", "letter_to_release/", "tutorial_own_data/", "tutorial_audit/", "concepts/",
-    "glossary/", "when_it_pays/", "theory/", "results/", "cli/", "questions/", "limits/",
+    "glossary/", "when_it_pays/", "theory/", "results/", "results/anchored-digits/",
+    "cli/", "questions/", "limits/",
     "reference/methods/", "reference/results/",
 )  # fmt: skip
 WIDTHS = (380, 1440)
