@@ -31,6 +31,12 @@ def test_two_networks_with_two_seeds_each_count_as_two() -> None:
     assert found.half == pytest.approx(12.7062, abs=1e-4)
 
 
+def test_what_rounding_leaves_of_figures_that_cancel_is_nothing() -> None:
+    assert over_networks({0: [0.1 + 0.2], 1: [-0.3]}).mean == 0.0
+    assert over_networks({n: [0.1] for n in range(3)}).half == 0.0
+    assert over_networks({0: [1e-30], 1: [3e-30]}).mean == 2e-30
+
+
 def test_a_network_with_more_seeds_weighs_no_more() -> None:
     assert over_networks({0: [0.0, 0.0, 0.0], 1: [2.0]}).mean == 1.0
 

@@ -170,7 +170,8 @@ def _said(line: Line, name: str, *, half: bool = True) -> str:
     found = line.figures.get(name)
     if found is None:
         return "–"
-    return _short(found.mean) + (f" ± {_short(found.half)}" if half and found.interval else "")
+    spread = f"\u00a0±\u00a0{_short(found.half)}" if half and found.interval else ""
+    return _short(found.mean) + spread
 
 
 def _short(value: float) -> str:

@@ -16,6 +16,9 @@ from curenu.report import NOTHING, ORACLE, Figure, Model
 
 __all__ = ["Line", "lines_of", "over_networks", "weighted_ratio"]
 
+_ROUNDING = 1e-14
+"""Of the largest value: what is left of a difference of equal numbers differs by platform."""
+
 Values = dict[str, dict[int, list[float]]]
 """By figure and network: what each seed found."""
 
@@ -70,11 +73,18 @@ def over_networks(values: Mapping[int, Iterable[float]]) -> Figure:
     network are no further networks. Of one network there is no interval.
     """
     means = [float(np.mean(list(seeds))) for seeds in values.values()]
-    mean = float(np.mean(means))
+    noise = _ROUNDING * max(map(abs, means))
+    mean = _without(float(np.mean(means)), noise)
     if len(means) < 2:
         return Figure(mean, None, len(means))
-    half = float(np.std(means, ddof=1)) / math.sqrt(len(means)) * _quantile(len(means) - 1)
+    spread = _without(float(np.std(means, ddof=1)), noise)
+    half = spread / math.sqrt(len(means)) * _quantile(len(means) - 1)
     return Figure(mean, (mean - half, mean + half), len(means))
+
+
+def _without(value: float, noise: float) -> float:
+    """`value`, or nothing where it is what rounding leaves of figures that cancel."""
+    return 0.0 if abs(value) <= noise else value
 
 
 @cache
