@@ -187,7 +187,7 @@ def test_what_is_older_than_the_present_defaults_is_named(
     pages: ModuleType, tmp_path: Path
 ) -> None:
     source = importlib.import_module("results_page.source")
-    present = source._present({"method": "stocurenu"})
+    present = source.present_settings({"method": "stocurenu"})
     fresh = {**sweep(), "date": "2026-01-02", "commit": "abc", "settings": {"stocurenu": present}}
     text = of(pages, tmp_path, fresh)
     assert "Made on 2026-01-02 at commit abc." in text

@@ -14,7 +14,7 @@ from curenu.bench.config import MethodConfig
 from curenu.bench.origin import settings_of
 from curenu.errors import CurenuError
 
-__all__ = ["Source", "sources"]
+__all__ = ["Source", "present_settings", "sources"]
 
 BOUNDED = "e57435700535d4c4"
 """Digest of StoCuReNU's settings where results count weighted examples and name no settings."""
@@ -84,12 +84,12 @@ class Source:
             changed = [
                 title
                 for title, known in self.results["settings"].items()
-                if _present(methods.get(title, {"method": title})) != known
+                if present_settings(methods.get(title, {"method": title})) != known
             ]
             return f"settings of {', '.join(changed)} are others now" if changed else ""
         if not any(cell.get("cost", {}).get("weighted") for cell in self.results.get("cells", [])):
             return "made before the cost of an erasure was bounded in weighted examples"
-        if _digest(_present({"method": "stocurenu"})) != BOUNDED:
+        if _digest(present_settings({"method": "stocurenu"})) != BOUNDED:
             return "the settings of stocurenu are others now"
         return ""
 
@@ -102,7 +102,7 @@ def sources(folder: Path) -> list[Source]:
     return [Source(path) for path in sorted(folder.glob("*.json"))]
 
 
-def _present(method: Mapping[str, Any]) -> dict[str, str] | None:
+def present_settings(method: Mapping[str, Any]) -> dict[str, str] | None:
     """The method's settings in this code; None where it does not have it any more."""
     try:
         return settings_of(MethodConfig.model_validate(method))

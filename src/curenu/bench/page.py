@@ -111,8 +111,8 @@ def _tuning(results: dict[str, Any], name: str) -> Table:
 
 def _spent(trials: Sequence[dict[str, Any]]) -> str:
     """What the trials took together; a dash where one did not count it, as where it failed."""
-    counts = [trial.get("weighted") for trial in trials]
-    return "–" if None in counts else f"{sum(map(int, counts)):,}"
+    counts = [int(trial["weighted"]) for trial in trials if "weighted" in trial]
+    return f"{sum(counts):,}" if len(counts) == len(trials) else "–"
 
 
 def _degeneracy(found: dict[str, Any]) -> Section:
