@@ -74,7 +74,7 @@ strangers: $(VENV)/.test ## the defaults on sixteen small tasks of others; half 
 		--part $$part --out benchmarks/strangers/results/$$part.json || exit 1; done
 	$(BIN)/python benchmarks/strangers/page.py
 
-results: $(VENV)/.run ## docs/results.md, from benchmarks/quality/results
+results: $(VENV)/.run ## docs/results.md and docs/results/, from benchmarks/quality/results
 	$(BIN)/python benchmarks/quality/page.py
 	$(BIN)/python benchmarks/quality/claims_page.py
 	$(BIN)/python benchmarks/quality/attacks_page.py

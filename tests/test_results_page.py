@@ -1,11 +1,15 @@
-"""The page of results: what the sweep and the sequences say, and that their small forms run."""
+"""The pages of results: made from the files alone; their tables, and that small forms run."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,14 +19,31 @@ import pytest
 from tests.scripts import loaded
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 FOLDER = ROOT / "benchmarks" / "quality"
 FIGURES = ("Rf", "Rr", "Rt", "G accuracy", "G loss")
 SAID = {"curenu": "0", "torch": "2"}
 
 
 @pytest.fixture(scope="module")
-def page() -> ModuleType:
-    return loaded(FOLDER / "page.py")
+def pages() -> Iterator[ModuleType]:
+    """The package of the pages, which the script beside it finds because it is beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        yield importlib.import_module("results_page")
+
+
+@pytest.fixture(scope="module")
+def made(pages: ModuleType) -> dict[str, str]:
+    """What the repository's results make, by place in `docs`."""
+    return pages.files(FOLDER / "results")
+
+
+def of(pages: ModuleType, folder: Path, results: dict[str, Any], remarks: str = "") -> str:
+    """The page of these results."""
+    (folder / "a.json").write_text(json.dumps(results))
+    (folder / "a.md").write_text(remarks)
+    return pages.files(folder)["results/a.md"]
 
 
 def row(value: float | None, **others: Any) -> dict[str, Any]:
@@ -64,40 +85,153 @@ def sequences(*, advice: list[str]) -> dict[str, Any]:
     }
 
 
-def test_the_defaults_stand_out_from_the_sweep_around_them(page: ModuleType) -> None:
-    text = page.around("plateau-t", sweep(), "")
-    assert "Defaults: sample size 8, steps 7." in text
-    assert lines_of(text, "**defaults**") == ["| **defaults** " + "| 1.10 ± 0.10 " * 6 + "|"]
-    assert lines_of(text, "sample size 4") == ["| sample size 4 " + "| 1.50 ± 0.00 " * 6 + "|"]
-    assert lines_of(text, "lowest") == ["| lowest to highest " + "| 1.10 to 1.50 " * 6 + "|"]
+def test_the_defaults_stand_out_from_the_sweep_around_them(
+    pages: ModuleType, tmp_path: Path
+) -> None:
+    text = of(pages, tmp_path, sweep())
+    assert "Defaults of the run: sample size 8, steps 7." in text
+    means = "| 1.10 " * 6 + "| – |"
+    assert lines_of(text, "**defaults**") == ["| **defaults** " + means]
+    assert lines_of(text, "sample size 4") == [f"| sample size 4 {means}".replace("1.10", "1.50")]
+    assert lines_of(text, "lowest") == ["| lowest to highest " + "| 1.10 to 1.50 " * 6 + "| – |"]
+    assert "made before weighted examples were counted" in text
 
 
-def test_a_figure_that_no_run_has_is_a_dash(page: ModuleType) -> None:
+def test_an_interval_is_over_networks_and_not_over_their_seeds(
+    pages: ModuleType, tmp_path: Path
+) -> None:
+    """Two seeds on each of two networks: means 1 and 3, half of the interval 12.71."""
+    results = sweep()
+    values = ((0, 0.5), (0, 1.5), (1, 2.0), (1, 4.0))
+    point = results["defaults"]
+    results["sweep"] = [row(v, erasure="e", point=point, trained=n) for n, v in values]
+    (line,) = lines_of(of(pages, tmp_path, results), "**defaults**")
+    assert line.startswith("| **defaults** | 2.00 ± 12.71 |")
+
+
+def test_a_figure_that_no_run_has_is_a_dash(pages: ModuleType, tmp_path: Path) -> None:
     results = sweep()
     results["rows"] = [row(None, erasure="e")]
-    text = page.around("plateau-t", results, "")
-    assert lines_of(text, "do nothing") == ["| do nothing " + "| – " * 6 + "|"]
+    text = of(pages, tmp_path, results)
+    assert lines_of(text, "do nothing") == ["| do nothing " + "| – " * 7 + "|"]
 
 
-def test_a_sequence_stands_beside_the_erasure_at_once(page: ModuleType) -> None:
-    text = page.sequences("sequence-t", sequences(advice=["COST"]), "A remark.")
+def test_a_sequence_stands_beside_the_erasure_at_once(pages: ModuleType, tmp_path: Path) -> None:
+    text = of(pages, tmp_path, sequences(advice=["COST"]), "A remark.")
     assert "A remark." in text
     (line,) = lines_of(text, "5 requests")
-    assert line.startswith("| 5 requests | last | 1.07 ± 0.05 (+0.02) |")
+    assert line.startswith("| 5 requests | last | 1.07 (+0.02) |")
     assert line.endswith("| 0.25 | COST |")
     (once,) = lines_of(text, "at once")
-    assert once.startswith("| at once |  | 1.05 ± 0.05 |")
+    assert once.startswith("| at once |  | 1.05 |")
 
 
-def test_files_make_the_section_of_what_they_hold(
-    page: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_files_make_the_page_of_what_they_hold(
+    pages: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.json").write_text(json.dumps(sweep()))
     (tmp_path / "b.json").write_text(json.dumps(sequences(advice=[])))
     (tmp_path / "c.json").write_text("{}")
-    text = page.text(tmp_path)
-    assert text.index("## Around the defaults") < text.index("## Sequences")
+    found = pages.files(tmp_path)
+    assert found["results/a.md"].startswith("# Around the defaults")
+    assert found["results/b.csv"].startswith("row,erasure,seed,figure,value\n")
+    assert "results/c.md" not in found
     assert "c.json" in capsys.readouterr().err
+
+
+def test_the_pages_are_what_the_results_say(made: dict[str, str]) -> None:
+    for name, text in made.items():
+        if not name.endswith(".svg"):  # its layout is the drawing library's
+            assert (DOCS / name).read_text() == text, f"{name} is old: run `make results`"
+    kept = {f"results/{path.name}" for path in (DOCS / "results").iterdir()}
+    assert kept == set(made) - {"results.md"}
+
+
+def test_the_picture_has_a_line_for_every_row_of_the_headline(made: dict[str, str]) -> None:
+    drawn = (DOCS / "results/headline.svg").read_text()
+    start = r"^\| \[([\w-]+)\]\(results/[\w-]+\.md\) \| ([^|]+) \|"
+    rows = re.findall(start, made["results.md"], re.M)
+    assert len(rows) > 20
+    for task, erasure in rows:
+        assert f"{task}, {erasure}" in drawn
+        assert f"{task}, {erasure}" in made["results/headline.svg"]
+    assert "var(" not in drawn
+
+
+def test_no_file_of_results_changes_without_the_page() -> None:
+    front = (DOCS / "results.md").read_text()
+    files = sorted((FOLDER / "results").glob("*.json"))
+    assert len(files) > 15
+    for path in files:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        (line,) = [line for line in front.splitlines() if f"| {path.name} |" in line]
+        assert line.endswith(f"| `{digest[:16]}` |"), f"{path.name} changed: run `make results`"
+        page = DOCS / "results" / f"{path.stem}.md"
+        assert not page.is_file() or digest in page.read_text()
+
+
+def test_every_page_is_in_the_navigation(made: dict[str, str]) -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    listed = set(re.findall(r": (results/[\w-]+\.md)$", navigation, re.M))
+    assert listed == {name for name in made if re.fullmatch(r"results/.+\.md", name)}
+
+
+def test_links_between_the_pages_lead_to_files(made: dict[str, str]) -> None:
+    for name, text in made.items():
+        if name.endswith(".md"):
+            for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+                assert ((DOCS / name).parent / link).is_file(), (name, link)
+
+
+def test_what_is_older_than_the_present_defaults_is_named(
+    pages: ModuleType, tmp_path: Path
+) -> None:
+    source = importlib.import_module("results_page.source")
+    present = source.present_settings({"method": "stocurenu"})
+    fresh = {**sweep(), "date": "2026-01-02", "commit": "abc", "settings": {"stocurenu": present}}
+    text = of(pages, tmp_path, fresh)
+    assert "Made on 2026-01-02 at commit abc." in text
+    assert "Older than" not in text
+    changed = {"stocurenu": {**present, "max_steps": "70"}}
+    assert "**Older than the present defaults**: settings of stocurenu" in of(
+        pages, tmp_path, {**fresh, "settings": changed}
+    )
+    text = of(pages, tmp_path, {**fresh, "settings": {"a-method-that-went": {}}})
+    assert "**Older than the present defaults**: settings of a-method" in text
+    assert "**Older than" in of(pages, tmp_path, sweep())
+
+
+def benchmark(*values: tuple[str, int, float]) -> dict[str, Any]:
+    """Rf of methods on networks, for the headline."""
+    cells = [
+        {"erasure": "tenth", "method": method, "trained": network, "seed": 0, "arguments": {"x": 1},
+         "findings": [{"name": "Rf", "value": value, "interval": None}]}
+        for method, network, value in values
+    ]  # fmt: skip
+    tenth = {"name": "tenth", "kind": "random", "classes": [], "rounds": 1, "share": 0.1}
+    methods = [{"method": "stocurenu"}, {"method": "rival", "grid": {"x": [1, 2]}}]
+    return {"config": {"erasures": [tenth], "methods": methods, "task": {"name": "t"}},
+            "cells": cells, "ensembles": []}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("nothing", "default", "rival", "harmed", "beaten"),
+    [(3.0, 2.0, 1.0, False, True), (1.0, 2.0, 3.0, True, False), (0.5, 0.9, 0.2, False, False)],
+)
+def test_the_first_paragraph_says_where_others_are_nearer(
+    pages: ModuleType, tmp_path: Path, nothing: float, default: float, rival: float,
+    harmed: bool, beaten: bool,
+) -> None:  # fmt: skip
+    headline = importlib.import_module("results_page.headline")
+    source = importlib.import_module("results_page.source")
+    found = {"do nothing": nothing, "stocurenu": default, "rival": rival}
+    cells = [(m, network, v + 0.01 * network) for m, v in found.items() for network in (0, 1)]
+    (tmp_path / "a.json").write_text(json.dumps(benchmark(*cells)))
+    rows = headline.entries(source.sources(tmp_path))
+    assert [(row.harmed, row.beaten) for row in rows] == [(harmed, beaten)]
+    opening = headline.sentences(rows).splitlines()[0]
+    assert ("1 (t, tenth) ended further" in opening) == harmed
+    assert ("In 1 (t, tenth: `rival`) a tuned rival" in opening) == beaten
 
 
 def run(script: str, out: Path, cache: Path | None) -> dict[str, Any]:
@@ -111,7 +245,7 @@ def run(script: str, out: Path, cache: Path | None) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_sweep_and_sequences_are_made_and_shown(page: ModuleType, tmp_path: Path) -> None:
+def test_sweep_and_sequences_are_made_and_shown(pages: ModuleType, tmp_path: Path) -> None:
     swept = run("plateau.py", tmp_path / "a.json", tmp_path / "networks")
     asked = run("sequence.py", tmp_path / "b.json", tmp_path / "networks")
     (once,) = asked["at once"]
@@ -126,7 +260,10 @@ def test_sweep_and_sequences_are_made_and_shown(page: ModuleType, tmp_path: Path
     both = set(FIGURES) & set(figures)
     assert all(both == set(entry["difference"]) for entry in asked["sequences"])
     assert all(request["drift"] for entry in asked["sequences"] for request in entry["requests"])
-    assert "## Sequences" in page.text(tmp_path)
+    found = pages.files(tmp_path)
+    assert "| older: " not in found["results.md"]
+    (once,) = lines_of(found["results/b.md"], "at once")
+    assert float(once.split("|")[9]) > 0  # weighted examples
 
 
 @pytest.mark.slow

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from reference import made_by
 from torch import nn
 from torch.utils.data import Dataset, Subset
 
 from curenu import EmpiricalRisk, unlearn
 from curenu.attacks import Screen, Verdict, perturb
-from curenu.bench.origin import origin
 from curenu.methods import resolve_method
 from curenu.report import document
 from curenu.tasks import Task, load_task
@@ -182,7 +182,7 @@ def run(task: Task, seeds: Sequence[int], genuine: int) -> dict[str, Any]:
         found["refusals"].append(about | refusals(field, genuine))
         print(f"network {seed} done", flush=True)
     context = {"task": task.name, "trained": list(seeds), "size": SIZE, "radius": RADIUS}
-    return document([], context) | origin() | found
+    return document([], context) | made_by("stocurenu") | found
 
 
 def main() -> None:

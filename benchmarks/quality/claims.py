@@ -16,9 +16,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reference import compared, opened, parser_of, stage, weighed
+from reference import compared, made_by, opened, parser_of, stage, weighed
 
-from curenu.bench.origin import origin
 from curenu.bench.workshop import Workshop
 from curenu.compare import Comparison, erase_parts
 from curenu.erasure import ErasureProblem, Method
@@ -110,9 +109,8 @@ def run(shop: Workshop, products: int | None) -> dict[str, Any]:
         "trained": list(shop.config.trained),
         "oracles": list(shop.config.oracles),
     }
-    return (
-        document([], context) | origin() | {"claims": found, "storage": storage(shop, comparison)}
-    )
+    made = document([], context) | made_by("curenu", "stocurenu")
+    return made | {"claims": found, "storage": storage(shop, comparison)}
 
 
 def main() -> None:

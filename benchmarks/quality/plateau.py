@@ -22,7 +22,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from reference import compared, opened, parser_of, stage, weighed
+from reference import compared, made_by, opened, parser_of, stage, weighed
 
 from curenu.bench.workshop import Workshop
 from curenu.compare import Comparison, erase_parts
@@ -112,7 +112,7 @@ def row(
         examples=made.cost.examples,
         status=made.results[-1].status.name,
     )
-    return weighed(comparison, found, **about, seed=seed)
+    return weighed(comparison, found, weighted=made.cost.weighted, **about, seed=seed)
 
 
 def run(shop: Workshop, sweep: list[Point]) -> dict[str, Any]:
@@ -130,7 +130,8 @@ def run(shop: Workshop, sweep: list[Point]) -> dict[str, Any]:
         "oracles": list(shop.config.oracles),
         "seeds": list(shop.config.seeds),
     }
-    return document([], context) | {"defaults": defaults(), "rows": references, "sweep": rows}
+    made = document([], context) | made_by("stocurenu")
+    return made | {"defaults": defaults(), "rows": references, "sweep": rows}
 
 
 def main() -> None:

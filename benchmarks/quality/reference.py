@@ -16,11 +16,14 @@ from typing import Any
 from torch import nn
 
 from curenu.bench import load_config
+from curenu.bench.config import MethodConfig
+from curenu.bench.origin import origin, settings_of
 from curenu.bench.workshop import Training, Workshop
 from curenu.compare import Comparison, compare
+from curenu.cost import GRADIENT
 from curenu.report import Row
 
-__all__ = ["compared", "opened", "parser_of", "stage", "weighed"]
+__all__ = ["compared", "made_by", "opened", "parser_of", "stage", "weighed"]
 
 SMOKE_TASK, SMOKE_ORACLES = "digits", 2
 
@@ -80,8 +83,19 @@ def compared(
     return compare(request.task, request.forgotten(1), request.retained(1), first, oracles)
 
 
-def weighed(comparison: Comparison, row: Row, **others: Any) -> dict[str, Any]:
-    """The row as JSON, with examples over those of one retraining, and `others`."""
+def weighed(
+    comparison: Comparison, row: Row, *, weighted: int | None = None, **others: Any
+) -> dict[str, Any]:
+    """The row as JSON, with `others` and its examples over those of one retraining.
+
+    `weighted` are the examples that it passed by their work, a gradient each in training.
+    """
     passes = comparison.references.passes
     ratio = None if row.examples is None else row.examples / passes
-    return {**others, **row.to_json(), "examples ratio": ratio}
+    work = None if weighted is None else weighted / (GRADIENT * passes)
+    return {**others, **row.to_json(), "examples ratio": ratio, "weighted ratio": work}
+
+
+def made_by(*methods: str) -> dict[str, Any]:
+    """Date, commit, and every setting of the `methods` with its default filled in."""
+    return origin() | {"settings": {m: settings_of(MethodConfig(method=m)) for m in methods}}

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from reference import compared, opened, parser_of, stage, weighed
+from reference import compared, made_by, opened, parser_of, stage, weighed
 
 from curenu.bench.request import draw
 from curenu.bench.workshop import Workshop
@@ -71,11 +71,15 @@ def run(shop: Workshop, rounds: Sequence[int], folder: Path) -> dict[str, Any]:
         "oracles": list(shop.config.oracles),
         "seeds": list(shop.config.seeds),
     }
-    return document([], context) | {
-        "rows": [weighed(comparison, reference) for reference in references],
-        "at once": at_once,
-        "sequences": sequences,
-    }
+    return (
+        document([], context)
+        | made_by("stocurenu")
+        | {
+            "rows": [weighed(comparison, reference) for reference in references],
+            "at once": at_once,
+            "sequences": sequences,
+        }
+    )
 
 
 def copied(folder: Path, name: str) -> Session:
@@ -99,7 +103,8 @@ def erased(
         for number, part in enumerate(parts, start=1):
             # seeded as `curenu bench` seeds the rounds of its own sequences
             session.unlearn(part, seed=seed * 1000 + number, anchor=anchor, check_drift=check)
-    found = weighed(comparison, row(comparison, session))
+    work = sum(record.cost.weighted for record in session.records)
+    found = weighed(comparison, row(comparison, session), weighted=work)
     requests = [
         json.loads(record.model_dump_json(exclude={"positions", "ids", "trace"}))
         for record in session.records

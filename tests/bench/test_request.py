@@ -71,9 +71,32 @@ def test_spoilt_labels_are_other_classes_of_what_goes_and_of_nothing_else() -> N
         erasure("random", share=0.1),
         erasure("classes", classes=(3,), share=1.0),
         erasure("groups", count=5),
+        erasure("groups", count=50),
+        erasure("random", share=0.5),
+        erasure("mislabelled", share=0.3),
+        erasure("classes", classes=(3, 4), share=0.5),
+        erasure("classes", classes=(0, 1, 2, 3, 4), share=1.0, rounds=5),
+        erasure("random", share=0.1, rounds=10),
     ],
 )
 def test_tuning_looks_at_another_request_of_the_same_size(config: ErasureConfig) -> None:
-    reported, other = (draw(people(), config, validation=v).forgotten(1) for v in (False, True))
-    assert reported != other
-    assert abs(len(reported) - len(other)) < 10
+    reported, other = (
+        draw(people(), config, validation=v).forgotten(config.rounds) for v in (False, True)
+    )
+    assert not set(reported) & set(other)
+    assert abs(len(reported) - len(other)) < 12
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        erasure("random", share=0.6),
+        erasure("mislabelled", share=0.51),
+        erasure("groups", count=51),
+        erasure("classes", classes=(0, 1, 2, 3, 4, 5), share=1.0),
+    ],
+)
+def test_what_leaves_no_other_request_to_tune_on_is_refused(config: ErasureConfig) -> None:
+    assert draw(people(), config).forgotten(1)
+    with pytest.raises(BadRequest, match="left to tune on"):
+        draw(people(), config, validation=True)

@@ -26,7 +26,10 @@ def headings(text: str) -> set[str]:
     return {cell.strip() for row in rows for cell in row.split("|")}
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)
+PAGES = [*sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("results/*.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_every_figure_that_heads_a_column_is_explained(path: Path) -> None:
     assert {word for word in headings(path.read_text()) if FIGURES.match(word)} <= named()
 

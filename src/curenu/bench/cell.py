@@ -17,7 +17,7 @@ from curenu.bench.relearn import relearning_curves
 from curenu.bench.stationary import stationarity_findings
 from curenu.bench.workshop import Training, Workshop
 from curenu.compare import distance, erase_parts, membership
-from curenu.cost import Cost
+from curenu.cost import GRADIENT, Cost
 from curenu.erasure import StepRecord
 from curenu.networks import split_of
 from curenu.report import NOTHING, ORACLE
@@ -87,6 +87,7 @@ def _at_once(shop: Workshop, cell: Cell, model: nn.Module) -> dict[str, Any]:
         "findings": [finding.to_json() for finding in _closeness(shop, cell, found, last)],
         "cost": once["cost"],
         "ratio": once["cost"]["seconds"] / shop.references(cell.erasure, last).seconds,
+        **_work(once["cost"], shop.references(cell.erasure, last).passes),
         "drift": distance(model, whole),
     }
 
@@ -137,7 +138,7 @@ def _audited(
     record["ratio"] = 1.0 if cell.method == ORACLE else 0.0
     if made:
         record["ratio"] = made["cost"]["seconds"] / references.seconds
-        record["examples ratio"] = made["cost"]["examples"] / references.passes
+        record |= _work(made["cost"], references.passes)
     record["update_norm"] = distance(model, _first(shop, cell))
     findings = _closeness(shop, cell, found, last)
     findings.append(_away(shop, cell, model))
@@ -159,6 +160,21 @@ def _audited(
         )
     record["findings"] = [finding.to_json() for finding in findings]
     return Made(record, _margins(found))
+
+
+def _work(cost: dict[str, Any], passes: int) -> dict[str, float]:
+    """Examples over those of a retraining's `passes`: each as one, and weighted by its work.
+
+    A training step is a gradient. A method that counts nothing has no ratio.
+    """
+    return {
+        name: spent / whole
+        for name, spent, whole in (
+            ("examples ratio", cost["examples"], passes),
+            ("weighted ratio", cost["weighted"], GRADIENT * passes),
+        )
+        if spent
+    }
 
 
 def _language(shop: Workshop, cell: Cell, model: nn.Module) -> list[Finding]:
@@ -204,11 +220,13 @@ def _closeness(shop: Workshop, cell: Cell, found: Split, round_: int) -> list[Fi
 def _round(shop: Workshop, cell: Cell, number: int, model: nn.Module, cost: Cost) -> dict[str, Any]:
     """Where the sequence stands after a round: closeness, cost so far, distance moved."""
     found = _split(shop, cell, model, number)
+    references = shop.references(cell.erasure, number)
     return {
         "round": number,
         "findings": [finding.to_json() for finding in _closeness(shop, cell, found, number)],
         "seconds": cost.seconds,
-        "ratio": cost.seconds / shop.references(cell.erasure, number).seconds,
+        "ratio": cost.seconds / references.seconds,
+        **_work(dataclasses.asdict(cost), references.passes),
         "update_norm": distance(model, _first(shop, cell)),
     }
 

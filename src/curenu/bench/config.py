@@ -135,8 +135,9 @@ class Config(_Part):
 
     `trained` are the seeds of the networks erased from, `oracles` those of the retrained
     ones (no seed in both), `seeds` those of the methods. `tuning_budget` bounds the grid
-    points of every method alike. `degeneracy` adds the
-    curvature along training. `smoke` replaces parts of the configuration for a quick run.
+    points of every method alike, `tuning_extensions` how often a grid whose best value is at
+    an edge goes on beyond it. `degeneracy` adds the curvature along training. `smoke`
+    replaces parts of the configuration for a quick run.
     """
 
     title: Name
@@ -149,6 +150,7 @@ class Config(_Part):
     oracles: tuple[int, ...] = Field(default=(10, 11, 12), min_length=2)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     tuning_budget: Count = 6
+    tuning_extensions: Annotated[int, Field(ge=0)] = 3
     audits: Audits = Audits()
     degeneracy: bool = False
     published: tuple[Published, ...] = ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import re
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
@@ -11,8 +13,9 @@ from pathlib import Path
 import torch
 
 import curenu
+from curenu.bench.config import MethodConfig
 
-__all__ = ["code_digest", "origin"]
+__all__ = ["code_digest", "origin", "settings_of"]
 
 _PACKAGE = Path(curenu.__file__).parent
 
@@ -39,6 +42,23 @@ def code_digest(package: Path = _PACKAGE) -> str:
         found.update(file.relative_to(package).as_posix().encode() + b"\0")
         found.update(hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()
+
+
+def settings_of(method: MethodConfig) -> dict[str, str]:
+    """Every setting of a method with its default filled in, as Python writes it.
+
+    What tuning chooses is left out: cells have it as their arguments. A method that is no
+    dataclass has the arguments that were given alone.
+    """
+    made = method.make(method.points()[0])
+    found = dict(method.arguments)
+    if dataclasses.is_dataclass(made):
+        found |= {f.name: getattr(made, f.name) for f in dataclasses.fields(made) if f.init}
+    return {
+        name: re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+        for name, value in found.items()
+        if name not in method.grid
+    }
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -14,7 +14,7 @@ from curenu.bench.plots import (
     trade_off_plot,
 )
 from curenu.bench.summary import Line, lines_of
-from curenu.bench.tables import erased, missing, published
+from curenu.bench.tables import edged, erased, missing, published
 from curenu.report import Asked, Plot, Report, Section, Table, number
 
 __all__ = ["page", "report_of"]
@@ -87,12 +87,32 @@ def _published(results: dict[str, Any], name: str, rows: Sequence[Line]) -> Tabl
 
 
 def _tuning(results: dict[str, Any], name: str) -> Table:
+    edges = edged(results, name)
     rows = tuple(
-        (t["method"], _pairs(t["arguments"]), str(len(t["trials"])))
+        (
+            t["method"],
+            _pairs(t["arguments"]),
+            str(len(t["trials"])),
+            _spent(t["trials"]),
+            "yes" if t["method"] in edges else "no",
+        )
         for t in results["tuning"]
         if t["erasure"] == name
     )
-    return Table("What tuning chose", ("method", "arguments", "grid points tried"), rows)
+    heads = (
+        "method",
+        "arguments",
+        "grid points tried",
+        "weighted examples",
+        "at an edge of its grid",
+    )
+    return Table("What tuning chose", heads, rows)
+
+
+def _spent(trials: Sequence[dict[str, Any]]) -> str:
+    """What the trials took together; a dash where one did not count it, as where it failed."""
+    counts = [int(trial["weighted"]) for trial in trials if "weighted" in trial]
+    return f"{sum(counts):,}" if len(counts) == len(trials) else "–"
 
 
 def _degeneracy(found: dict[str, Any]) -> Section:
@@ -140,9 +160,14 @@ def _provenance(results: dict[str, Any]) -> dict[str, str]:
         "trained networks": f"seeds {_listed(config['trained'])}",
         "oracles": f"seeds {_listed(config['oracles'])}, for every request",
         "tuning": f"at most {tuning} grid {points} for every method alike, on another request "
-                  "of the same kind",
+                  "of the same kind" + _extended(config),
     }  # fmt: skip
     return {name: fact for name, fact in found.items() if fact}
+
+
+def _extended(config: dict[str, Any]) -> str:
+    times = config.get("tuning_extensions", 0)
+    return f"; beyond an edge of a grid at most {times} times" if times else ""
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,15 +37,42 @@ class Request:
 
 
 def draw(task: Task, erasure: ErasureConfig, *, validation: bool = False) -> Request:
-    """The request, or another of the same kind for tuning: other examples, classes, people."""
+    """The request, or another of the same kind and size for tuning, without any of its examples.
+
+    For tuning: other examples, classes that are not reported, other people. Raises `BadRequest`
+    where the task has too few of them.
+    """
     seed = erasure.seed + (_VALIDATION if validation else 0)
     generator = torch.Generator().manual_seed(seed)
+    if not validation:
+        return _drawn(task, erasure, generator)
+    reported = draw(task, erasure)
+    among = reported.retained(erasure.rounds)
+    found = _drawn(task, erasure, generator, among)
+    shared = set(found.forgotten(erasure.rounds)) & set(reported.forgotten(erasure.rounds))
+    if shared:
+        raise _too_few(erasure, f"{len(shared)} examples would be in both")
+    return found
+
+
+def _drawn(
+    task: Task,
+    erasure: ErasureConfig,
+    generator: torch.Generator,
+    among: Sequence[int] | None = None,
+) -> Request:
+    """A request of all examples, or for tuning of those `among` the ones that nobody reports."""
     if erasure.kind == "classes":
-        return _classes(task, erasure, generator, shift=int(validation))
+        return _classes(task, erasure, generator, among)
     if erasure.kind == "groups":
-        return _groups(task, erasure, generator)
-    share = erasure.share or (erasure.count or 0) / size_of(task.train)
-    gone = random_positions(task, share, generator)
+        return _groups(task, erasure, generator, among)
+    size = size_of(task.train)
+    share = erasure.share or (erasure.count or 0) / size
+    if among is not None:
+        share *= size / max(1, len(among))
+        if share > 1:
+            raise _too_few(erasure, f"{len(among)} of {size} examples are not reported")
+    gone = random_positions(task, share, generator, among=among)
     if erasure.kind == "mislabelled":
         task = _spoilt(task, gone, generator)
     order = torch.tensor(gone)[torch.randperm(len(gone), generator=generator)]
@@ -52,14 +80,16 @@ def draw(task: Task, erasure: ErasureConfig, *, validation: bool = False) -> Req
 
 
 def _classes(
-    task: Task, erasure: ErasureConfig, generator: torch.Generator, *, shift: int
+    task: Task,
+    erasure: ErasureConfig,
+    generator: torch.Generator,
+    among: Sequence[int] | None,
 ) -> Request:
     known = sorted(set(task.classes.tolist()))
     strangers = [number for number in erasure.classes if number not in known]
     if strangers:
         raise BadRequest(f"No example has class {strangers[0]}.", f"classes {known}.")
-    places = [(known.index(number) + shift) % len(known) for number in erasure.classes]
-    chosen = [known[place] for place in places]
+    chosen = list(erasure.classes) if among is None else _next_classes(erasure, known)
     share = erasure.share or 0.0
     if erasure.rounds == 1:
         return Request(task, (tuple(class_positions(task, chosen, share, generator)),))
@@ -70,9 +100,27 @@ def _classes(
     return Request(task, tuple(tuple(class_positions(task, [c], share, generator)) for c in chosen))
 
 
-def _groups(task: Task, erasure: ErasureConfig, generator: torch.Generator) -> Request:
-    gone = group_positions(task, erasure.count or 0, generator)
+def _next_classes(erasure: ErasureConfig, known: Sequence[int]) -> list[int]:
+    """The same pattern of classes further on, as near as none of the reported ones is in it."""
+    places = [known.index(number) for number in erasure.classes]
+    for shift in range(1, len(known)):
+        moved = [known[(place + shift) % len(known)] for place in places]
+        if not set(moved) & set(erasure.classes):
+            return moved
+    raise _too_few(erasure, f"any {len(places)} of {len(known)} classes would share one")
+
+
+def _groups(
+    task: Task,
+    erasure: ErasureConfig,
+    generator: torch.Generator,
+    among: Sequence[int] | None,
+) -> Request:
     groups = task.groups or ()
+    left = {groups[position] for position in among or ()}
+    if among is not None and len(left) < (erasure.count or 0):
+        raise _too_few(erasure, f"{len(left)} groups are not reported")
+    gone = group_positions(task, erasure.count or 0, generator, among=among)
     members: dict[object, list[int]] = {}
     for position in gone:
         members.setdefault(groups[position], []).append(position)
@@ -80,6 +128,13 @@ def _groups(task: Task, erasure: ErasureConfig, generator: torch.Generator) -> R
     parts = list(members.values())
     return Request(
         task, tuple(tuple(sorted(p for place in part for p in parts[place])) for part in dealt)
+    )
+
+
+def _too_few(erasure: ErasureConfig, why: str) -> BadRequest:
+    return BadRequest(
+        f"No request like {erasure.name!r} is left to tune on: {why}.",
+        "a smaller erasure, or methods without a `grid`.",
     )
 
 

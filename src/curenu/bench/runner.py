@@ -22,8 +22,8 @@ from curenu.bench.cell import Cell, Made, run_cell
 from curenu.bench.config import Config, ErasureConfig, MethodConfig
 from curenu.bench.degeneracy import Degeneracy, run_degeneracy
 from curenu.bench.ensemble import Ensemble, ensembles, run_ensemble
-from curenu.bench.origin import origin
-from curenu.bench.tuning import Trial, run_trial
+from curenu.bench.origin import origin, settings_of
+from curenu.bench.tuning import Trial, beyond, choice, run_trial
 from curenu.bench.workshop import Look, Training, Workshop, workshop
 from curenu.compare import Stage
 from curenu.errors import RunBroken
@@ -71,6 +71,7 @@ def run(
             "device": "cpu",
             "cores": os.cpu_count(),
             "jobs": jobs,
+            "settings": {method.title: settings_of(method) for method in config.methods},
             "requests": {erasure.name: shop.sizes(erasure) for erasure in config.erasures},
             "fingerprints": {
                 erasure.name: shop.networks(erasure.name, False).fingerprint.digest
@@ -112,32 +113,34 @@ def _look(shop: Workshop, submit: Submit, stage: Stage) -> None:
 
 
 def _tune(shop: Workshop, archive: Archive, submit: Submit, stage: Stage) -> list[dict[str, Any]]:
-    """The best arguments of every method with a grid, for every erasure."""
-    trials = [
-        Trial(erasure.name, method.title, tuple(point.items()))
-        for erasure in shop.config.erasures
-        for method in _tuned(shop.config, erasure)
-        for point in method.points()
-    ]
-    open_ = [trial for trial in trials if archive.note(repr(trial)) is None]
-    for unit, found in _followed(submit, open_, stage, "tuning"):
-        archive.keep_note(repr(unit), found)
-    chosen = []
-    for erasure in shop.config.erasures:
-        for method in _tuned(shop.config, erasure):
-            own = [t for t in trials if (t.erasure, t.method) == (erasure.name, method.title)]
-            tried = [(trial, archive.note(repr(trial)) or {}) for trial in own]
-            able = [(trial, f["score"]) for trial, f in tried if f.get("score") is not None]
-            best = min(able, key=lambda pair: pair[1])[0] if able else own[0]
-            chosen.append(
-                {
-                    "erasure": erasure.name,
-                    "method": method.title,
-                    "arguments": dict(best.arguments),
-                    "trials": [{"arguments": dict(t.arguments), **found} for t, found in tried],
-                }
-            )
-    return chosen
+    """The best arguments of every method with a grid, for every erasure.
+
+    Where the best value is at an edge of its grid, the grid goes on beyond it, as often as the
+    configuration allows.
+    """
+    asked = {(e.name, m.title): m for e in shop.config.erasures for m in _tuned(shop.config, e)}
+    trials = {key: _trials(key, method.points()) for key, method in asked.items()}
+    chosen: dict[tuple[str, str], dict[str, Any]] = {}
+    for extension in range(shop.config.tuning_extensions + 1):
+        wanted = [trial for own in trials.values() for trial in own]
+        open_ = [trial for trial in wanted if archive.note(repr(trial)) is None]
+        text = "tuning" if not extension else "tuning, beyond the edge of a grid"
+        for unit, found in _followed(submit, open_, stage, text):
+            archive.keep_note(repr(unit), found)
+        for key, method in asked.items():
+            notes = [archive.note(repr(trial)) or {} for trial in trials[key]]
+            chosen[key] = choice(trials[key], notes, method.grid)
+        if extension == shop.config.tuning_extensions:
+            break
+        for key, method in asked.items():
+            tried = [dict(trial.arguments) for trial in trials[key]]
+            if chosen[key]["at the edge"]:
+                trials[key] += _trials(key, beyond(method, tried, chosen[key]["arguments"]))
+    return list(chosen.values())
+
+
+def _trials(key: tuple[str, str], points: Iterable[dict[str, Any]]) -> list[Trial]:
+    return [Trial(*key, tuple(point.items())) for point in points]
 
 
 def _cells(

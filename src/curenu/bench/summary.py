@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from curenu.report import ORACLE, Figure, Model
+from curenu.cost import GRADIENT
+from curenu.report import NOTHING, ORACLE, Figure, Model
 
-__all__ = ["Line", "lines_of", "over_networks"]
+__all__ = ["Line", "lines_of", "over_networks", "weighted_ratio"]
+
+_ROUNDING = 1e-14
+"""Of the largest value: what is left of a difference of equal numbers differs by platform."""
 
 Values = dict[str, dict[int, list[float]]]
 """By figure and network: what each seed found."""
@@ -67,11 +73,40 @@ def over_networks(values: Mapping[int, Iterable[float]]) -> Figure:
     network are no further networks. Of one network there is no interval.
     """
     means = [float(np.mean(list(seeds))) for seeds in values.values()]
-    mean = float(np.mean(means))
+    noise = _ROUNDING * max(map(abs, means))
+    mean = _without(float(np.mean(means)), noise)
     if len(means) < 2:
         return Figure(mean, None, len(means))
-    half = float(stats.sem(means)) * float(stats.t.ppf(0.975, len(means) - 1))
+    spread = _without(float(np.std(means, ddof=1)), noise)
+    half = spread / math.sqrt(len(means)) * _quantile(len(means) - 1)
     return Figure(mean, (mean - half, mean + half), len(means))
+
+
+def _without(value: float, noise: float) -> float:
+    """`value`, or nothing where it is what rounding leaves of figures that cancel."""
+    return 0.0 if abs(value) <= noise else value
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    """Student's 97.5 % quantile: looked up once, for tables ask for it thousands of times."""
+    return float(stats.t.ppf(0.975, freedom))
+
+
+def weighted_ratio(cell: Mapping[str, Any]) -> float | None:
+    """Weighted examples of a cell's erasure over those of one retraining.
+
+    Cells that counted them before they named the ratio have it from their counts; None where
+    they were not counted.
+    """
+    if cell["method"] in (NOTHING, ORACLE):
+        return float(cell["method"] == ORACLE)
+    if cell.get("weighted ratio") is not None:
+        return float(cell["weighted ratio"])
+    cost = cell.get("cost", {})
+    if not (cost.get("weighted") and cost["examples"] and "examples ratio" in cell):
+        return None
+    return cost["weighted"] / (GRADIENT * cost["examples"] / cell["examples ratio"])
 
 
 def _network(cell: Mapping[str, Any]) -> int:
@@ -87,6 +122,11 @@ def _measured(cells: Iterable[dict[str, Any]]) -> Values:
             key: cell[key] for key in ("ratio", "examples ratio", "update_norm") if key in cell
         }
         values |= {key: cell["cost"][key] for key in ("hvps", "seconds") if "cost" in cell}
+        if cell["method"] in (NOTHING, ORACLE):
+            values["examples ratio"] = float(cell["method"] == ORACLE)
+        weighted = weighted_ratio(cell)
+        if weighted is not None:
+            values["weighted ratio"] = weighted
         for name, value in values.items():
             found.setdefault(name, {}).setdefault(_network(cell), []).append(float(value))
     return found

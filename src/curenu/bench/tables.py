@@ -7,7 +7,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from curenu.bench.config import MethodConfig
 from curenu.bench.summary import Line, lines_of
+from curenu.bench.tuning import at_edge
 from curenu.report import (
     LEGEND,
     Column,
@@ -25,6 +27,7 @@ __all__ = [
     "FURTHER",
     "cells_of",
     "csv_table",
+    "edged",
     "erased",
     "markdown",
     "missing",
@@ -35,14 +38,21 @@ __all__ = [
 
 BRIEF: tuple[Column, ...] = columns_of(
     "Rf", "Rr", "Rt", "G accuracy", "G loss", "ToW", "RMIA AUC", "U-LiRA AUC",
-    "probability f", "model utility", "forget quality", "ratio",
+    "probability f", "model utility", "forget quality", "examples ratio", "weighted ratio",
 )  # fmt: skip
 
 FURTHER: tuple[Column, ...] = columns_of(
-    "FA", "RA", "TA", "KLoM 50 %", "forgetting score", "|∇F|", "lambda_min", "update_norm"
+    "FA", "RA", "TA", "KLoM 50 %", "forgetting score", "|∇F|", "lambda_min", "update_norm", "ratio"
 )
 
 COLUMNS = (*BRIEF, *FURTHER)
+
+EDGE = "‡"
+AT_EDGE = "the value that tuning chose is at the edge of its grid; beyond it may be a better one."
+UNCOUNTED = (
+    "A dash under *weighted ÷*: the run was made before cells counted weighted examples, or the "
+    "method counts none."
+)
 
 _KINDS = {
     "random": "drawn at random",
@@ -110,11 +120,16 @@ def markdown(results: dict[str, Any], of: Sequence[Column] = COLUMNS) -> str:
         rows = [line for line in lines if line.erasure == erasure]
         columns, models = shown(rows, of), [line.model() for line in rows]
         parts += [f"**{erasure}**: {erased(results, erasure)}", ""]
+        edges = edged(results, erasure)
         table = [
-            [_named(line), *map(_emphasised, cells)]
+            [_named(line) + f" {EDGE}" * (line.method in edges), *map(_emphasised, cells)]
             for line, cells in zip(rows, marked(models, columns, _text), strict=True)
         ]
         parts += [markdown_table(["method", *(c.heading for c in columns)], table), ""]
+        if edges:
+            parts += [f"{EDGE}: {AT_EDGE}", ""]
+        if any(c.figure == "weighted ratio" for c in columns) and _uncounted(rows):
+            parts += [UNCOUNTED, ""]
         reasons = {f"{line.method} failed: {line.failed[0]}" for line in rows if line.failed}
         unknown = [f"Not audited: {reason}" for reason in missing(results, erasure)]
         parts += [*(f"- {reason}" for reason in [*sorted(reasons), *unknown]), ""]
@@ -122,6 +137,18 @@ def markdown(results: dict[str, Any], of: Sequence[Column] = COLUMNS) -> str:
         if said:
             parts += [markdown_table(["the paper", "its figure", "ours", "its setting"], said), ""]
     return "\n".join([*parts, LEGEND, ""])
+
+
+def edged(results: dict[str, Any], erasure: str) -> set[str]:
+    """The methods for which tuning chose a value at the edge of what it tried."""
+    found = set()
+    for entry in results["tuning"]:
+        grids = [m["grid"] for m in results["config"]["methods"] if _title(m) == entry["method"]]
+        names = list(grids[0]) if grids else []
+        tried = [{name: t["arguments"][name] for name in names} for t in entry["trials"]]
+        if entry["erasure"] == erasure and at_edge(tried, entry["arguments"]):
+            found.add(entry["method"])
+    return found
 
 
 def csv_table(results: dict[str, Any]) -> str:
@@ -132,10 +159,25 @@ def csv_table(results: dict[str, Any]) -> str:
     for line in lines_of(results):
         for name, figure in line.figures.items():
             low, high = figure.interval or ("", "")
-            writer.writerow([line.erasure, line.method, name, figure.mean, low, high, figure.count])
+            numbers = [_plain(value) for value in (figure.mean, low, high)]
+            writer.writerow([line.erasure, line.method, name, *numbers, figure.count])
         for reason in line.failed:
             writer.writerow([line.erasure, line.method, "failed", reason, "", "", ""])
     return buffer.getvalue()
+
+
+def _title(method: dict[str, Any]) -> str:
+    return MethodConfig.model_validate(method).title
+
+
+def _uncounted(rows: Sequence[Line]) -> bool:
+    """Whether a method has results without weighted examples."""
+    return any(line.figures and "weighted ratio" not in line.figures for line in rows)
+
+
+def _plain(value: float | str) -> str:
+    """Six digits, as results are kept: more would be the platform's."""
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _named(line: Line) -> str:

@@ -89,6 +89,10 @@ _COLUMNS = (
            "along a direction.", judged=False, counted=True),
     Column("seconds", "seconds", "Wall-clock time.", judged=False),
     Column("÷ retrain", "ratio", "Seconds over those of one retraining.", 3, judged=False),
+    Column("examples ÷", "examples ratio", "Examples passed over those of one retraining, each "
+           "pass as one.", 3, judged=False),
+    Column("weighted ÷", "weighted ratio", "Examples passed over those of one retraining, each "
+           "weighted by its work: forward 1, gradient 3, product 5 or 8.", 3, judged=False),
 )  # fmt: skip
 
 _BY_FIGURE = {column.figure: column for column in _COLUMNS}

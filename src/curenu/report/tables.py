@@ -29,7 +29,7 @@ _GROUPS = {
                 "KLoM 50 %", "forgetting score"),
     "Language": ("probability f", "model utility", "forget quality"),
     "Weights": ("update_norm", "distance", "|∇F|", "lambda_min", "damping"),
-    "Cost": ("products", "seconds", "ratio"),
+    "Cost": ("products", "seconds", "ratio", "examples ratio", "weighted ratio"),
 }  # fmt: skip
 """The tables that are folded; what stands in front is not repeated."""
 
