@@ -25,14 +25,14 @@ def judged(**changed: float | None) -> Verdict:
 @pytest.mark.parametrize(
     ("changed", "kind", "headline"),
     [
-        ({}, "closed", "The model treats the erased examples as a retrained one would."),
+        ({}, "closed", "By their loss, the model treats the erased examples as a retrained one would."),
         ({"G_loss": 0.56}, "part", "56 % of the gap to retraining is closed."),
         ({"G_loss": 0.02}, "open", "The gap to retraining is still open."),
         ({"G_loss": -3.0, "Rf": 2.9}, "open", "The gap to retraining is still open."),
         (
             {"ratio": 1.2},
             "dear",
-            "The model treats the erased examples as a retrained one would, and retraining would "
+            "By their loss, the model treats the erased examples as a retrained one would, and retraining would "
             "have been cheaper.",
         ),
         ({"Rf": 3.5}, "harmed", "The erasure moved away from retraining."),

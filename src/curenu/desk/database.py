@@ -127,7 +127,8 @@ def _told() -> Iterator[None]:
 def _engine(url: str) -> Engine:
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    engine = sa.create_engine(url, connect_args=_arguments(url))
+    # Values of statements may be personal: no error's text may hold them.
+    engine = sa.create_engine(url, connect_args=_arguments(url), hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)

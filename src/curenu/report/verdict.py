@@ -125,7 +125,7 @@ def _closing(share: float | None) -> Kind:
 
 
 _HEADLINES = {
-    "closed": "The model treats the erased examples as a retrained one would.",
+    "closed": "By their loss, the model treats the erased examples as a retrained one would.",
     "part": "{share} of the gap to retraining is closed.",
     "open": "The gap to retraining is still open.",
     "no gap": "The erased examples leave no gap to retraining that could be told from chance.",
