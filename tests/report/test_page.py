@@ -152,7 +152,7 @@ def test_the_page_holds_every_part_and_fetches_nothing() -> None:
     page = full().html()
     for text in ("A title &amp; more", "&lt;two&gt;", "Done &lt;well&gt;.", "It takes 10 GiB.",
                  "letter 17", "record 2, aaa", "U-LiRA needs more networks.", "14 of 1,437",
-                 "stocurenu:</span> The model treats the erased examples"):  # fmt: skip
+                 "stocurenu:</span> By their loss, the model treats"):  # fmt: skip
         assert text in page
     fetched = re.findall(r'(?:\bsrc|\bhref)="([^"#][^"]*)"|url\((?!#)|@import', page)
     assert fetched == []
