@@ -22,18 +22,20 @@ def judged(**changed: float | None) -> Verdict:
     return verdict_of([model(NOTHING, BEFORE), model(ORACLE, AIM), model("m", own)], "m")
 
 
+RETRAINED = "By their loss, the model treats the erased examples as a retrained one would"
+
+
 @pytest.mark.parametrize(
     ("changed", "kind", "headline"),
     [
-        ({}, "closed", "By their loss, the model treats the erased examples as a retrained one would."),
+        ({}, "closed", f"{RETRAINED}."),
         ({"G_loss": 0.56}, "part", "56 % of the gap to retraining is closed."),
         ({"G_loss": 0.02}, "open", "The gap to retraining is still open."),
         ({"G_loss": -3.0, "Rf": 2.9}, "open", "The gap to retraining is still open."),
         (
             {"ratio": 1.2},
             "dear",
-            "By their loss, the model treats the erased examples as a retrained one would, and retraining would "
-            "have been cheaper.",
+            f"{RETRAINED}, and retraining would have been cheaper.",
         ),
         ({"Rf": 3.5}, "harmed", "The erasure moved away from retraining."),
         ({"TA": 0.90}, "harmed", "What stays was harmed."),
